@@ -1,0 +1,136 @@
+"""The ways to say who one is, in their order.
+
+The first way whose credential is *present* decides. A bad credential is an error and never
+falls through to a weaker way.
+"""
+
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from starlette.requests import HTTPConnection
+
+from tidewire.auth.tokens import Tokens
+from tidewire.core.errors import AuthenticationError, Forbidden, InvalidParameter, InvalidToken
+from tidewire.core.target import Identity
+
+LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class Method(Protocol):
+    """One way to say who one is."""
+
+    hint: str
+    """How to use it, for those who came without any credential."""
+
+    async def identify(self, request: HTTPConnection) -> Identity | None:
+        """Who asks; None if this way's credential is absent.
+
+        Raises:
+            AuthenticationError: the credential is present and not good.
+        """
+        ...
+
+
+class Authenticator:
+    """Asks the methods in order."""
+
+    def __init__(self, methods: Sequence[Method]) -> None:
+        self._methods = tuple(methods)
+
+    async def authenticate(self, request: HTTPConnection) -> Identity:
+        """Who asks.
+
+        Raises:
+            AuthenticationError: no credential, or a bad one.
+        """
+        for method in self._methods:
+            identity = await method.identify(request)
+            if identity is not None:
+                return identity
+        hints = "; ".join(method.hint for method in self._methods)
+        raise AuthenticationError(f"Say who you are: {hints}.")
+
+
+class QueryToken:
+    """``?token=``: for EventSource, which cannot send headers."""
+
+    hint = "'?token=' with a token"
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+
+    async def identify(self, request: HTTPConnection) -> Identity | None:
+        token = request.query_params.get("token")
+        return None if token is None else self._tokens.verify(token, method="jwt_token")
+
+
+class BearerToken:
+    """``Authorization: Bearer``, RFC 6750 section 2.1."""
+
+    hint = "'Authorization: Bearer' with a token"
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+
+    async def identify(self, request: HTTPConnection) -> Identity | None:
+        header = request.headers.get("authorization")
+        if header is None:
+            return None
+        scheme, _, token = header.partition(" ")
+        if scheme.lower() != "bearer":
+            raise InvalidToken("The Authorization header must be 'Bearer' and a token.")
+        return self._tokens.verify(token.strip(), method="bearer_token")
+
+
+class DevelopmentParameter:
+    """``?userId=`` in development mode: anybody is who they say.
+
+    A page in a browser could do the same to a developer's machine, so the request must be for
+    a loopback host (no DNS rebinding) and come from a loopback origin, if from any.
+    """
+
+    hint = "in development, '?userId=alice' (and '&roles=ADMIN', '&permissions=publish')"
+
+    def __init__(self, *, allow_remote: bool = False) -> None:
+        self._allow_remote = allow_remote
+
+    async def identify(self, request: HTTPConnection) -> Identity | None:
+        query = request.query_params
+        user_id = query.get("userId")
+        if user_id is None:
+            return None
+        if not user_id:
+            raise InvalidParameter("userId must not be empty.", parameter="userId")
+        if not self._allow_remote:
+            self._check_local(request)
+        return Identity(
+            user_id,
+            roles=_listed(query.get("roles")),
+            permissions=_listed(query.get("permissions")),
+            topics=_listed(query.get("topics")),
+            method="parameter_dev",
+        )
+
+    def _check_local(self, request: HTTPConnection) -> None:
+        if request.url.hostname not in LOOPBACK:
+            raise Forbidden(
+                "The development parameter works only for requests to a loopback host, such as "
+                "http://127.0.0.1:8000. To allow others, start with --dev-allow-remote."
+            )
+        origin = request.headers.get("origin")
+        if origin is not None and _host(origin) not in LOOPBACK:
+            raise Forbidden(
+                "The development parameter works only from pages of a loopback origin, such as "
+                "http://localhost:3000."
+            )
+
+
+def _host(origin: str) -> str:
+    host = origin.partition("://")[2]
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]
+
+
+def _listed(text: str | None) -> frozenset[str]:
+    return frozenset(name for name in (text or "").split(",") if name)

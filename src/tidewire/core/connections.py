@@ -1,0 +1,174 @@
+"""The registry of open streams and held polls: states, the index by user, figures."""
+
+import secrets
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+from tidewire.core.reader import Reader
+
+
+class ConnectionState(Enum):
+    """The life of a connection. What *we* write is no sign of the peer's life."""
+
+    CONNECTING = "connecting"
+    """Accepted, first bytes not yet written."""
+    CONNECTED = "connected"
+    """Live, or catching up."""
+    IDLE = "idle"
+    """Nothing but pings for three minutes."""
+    STALE = "stale"
+    """What we write is not taken."""
+    DISCONNECTING = "disconnecting"
+    """Told to go, closing."""
+
+
+class Happening(Enum):
+    """What moves a connection from one state to another."""
+
+    OPENED = "opened"
+    QUIET = "quiet"
+    DELIVERED = "delivered"
+    BLOCKED = "blocked"
+    DRAINED = "drained"
+    CLOSING = "closing"
+
+
+_S, _H = ConnectionState, Happening
+
+TRANSITIONS: Final[dict[tuple[ConnectionState, Happening], ConnectionState]] = {
+    (_S.CONNECTING, _H.OPENED): _S.CONNECTED,
+    (_S.CONNECTED, _H.QUIET): _S.IDLE,
+    (_S.CONNECTED, _H.BLOCKED): _S.STALE,
+    (_S.IDLE, _H.DELIVERED): _S.CONNECTED,
+    (_S.IDLE, _H.BLOCKED): _S.STALE,
+    (_S.STALE, _H.DRAINED): _S.CONNECTED,
+    (_S.CONNECTING, _H.CLOSING): _S.DISCONNECTING,
+    (_S.CONNECTED, _H.CLOSING): _S.DISCONNECTING,
+    (_S.IDLE, _H.CLOSING): _S.DISCONNECTING,
+    (_S.STALE, _H.CLOSING): _S.DISCONNECTING,
+}
+"""Every move that there is. What is not here does not happen."""
+
+IDLE_AFTER: Final = 180.0
+"""Seconds without an event after which a connection is idle."""
+
+
+def new_client_id() -> str:
+    """Draws a client id: 128 random bits, as hex."""
+    return secrets.token_hex(16)
+
+
+@dataclass(slots=True, eq=False)
+class Connection:
+    """One open stream or held poll.
+
+    Attributes:
+        reader: what it reads.
+        transport: ``sse`` or ``polling``.
+        connected_at: Unix milliseconds.
+        opened: monotonic seconds of the same moment.
+        client_type: what the client calls itself.
+        instance_id: a tab's own name; its new stream replaces its old one.
+        id: 128 random bits, as hex.
+        state: where it is in its life; changed by `happen` alone.
+        authority_ends: until when it may stay open, Unix milliseconds.
+        look_at: when its authority is looked at next; None while nobody has to.
+    """
+
+    reader: Reader
+    transport: str
+    connected_at: int
+    opened: float
+    client_type: str | None = None
+    instance_id: str | None = None
+    id: str = field(default_factory=new_client_id)
+    state: ConnectionState = ConnectionState.CONNECTING
+    authority_ends: int = 0
+    look_at: int | None = None
+
+    @property
+    def user_id(self) -> str:
+        return self.reader.identity.user_id
+
+    @property
+    def closing(self) -> bool:
+        return self.state is ConnectionState.DISCONNECTING
+
+    def happen(self, what: Happening) -> bool:
+        """Moves to the next state; False where the table has no such move."""
+        following = TRANSITIONS.get((self.state, what))
+        if following is None:
+            return False
+        self.state = following
+        return True
+
+
+class Connections:
+    """All connections of this node."""
+
+    __slots__ = ("_by_id", "_by_user")
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, Connection] = {}
+        self._by_user: dict[str, dict[Connection, None]] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __iter__(self) -> Iterator[Connection]:
+        return iter(self._by_id.values())
+
+    def add(self, connection: Connection) -> None:
+        self._by_id[connection.id] = connection
+        self._by_user.setdefault(connection.user_id, {})[connection] = None
+
+    def remove(self, connection: Connection) -> None:
+        """Takes a connection out; a second time does nothing."""
+        if self._by_id.pop(connection.id, None) is None:
+            return
+        siblings = self._by_user[connection.user_id]
+        del siblings[connection]
+        if not siblings:
+            del self._by_user[connection.user_id]
+
+    def get(self, client_id: str) -> Connection | None:
+        return self._by_id.get(client_id)
+
+    def of_user(self, user_id: str) -> Iterable[Connection]:
+        return tuple(self._by_user.get(user_id, ()))
+
+    @property
+    def users(self) -> int:
+        """How many different users are connected."""
+        return len(self._by_user)
+
+    def states(self) -> dict[str, int]:
+        """How many connections there are in each state, all states named."""
+        counted = Counter(connection.state for connection in self)
+        return {state.value: counted[state] for state in ConnectionState}
+
+    def sweep(self, now: float, stale_after: float) -> list[Connection]:
+        """Brings the states up to date; returns those that are to be closed.
+
+        A connection whose peer has taken nothing for ``stale_after`` seconds becomes stale, and
+        is returned by the next sweep that still finds it so.
+
+        Args:
+            now: monotonic seconds.
+            stale_after: seconds.
+        """
+        condemned = []
+        for connection in self:
+            blocked = connection.reader.sink.blocked_since()
+            quiet = now - max(connection.opened, connection.reader.delivered_at)
+            if blocked is not None and now - blocked > stale_after:
+                if connection.state is ConnectionState.STALE:
+                    condemned.append(connection)
+                connection.happen(Happening.BLOCKED)
+            else:
+                connection.happen(Happening.DRAINED)
+                connection.happen(Happening.QUIET if quiet > IDLE_AFTER else Happening.DELIVERED)
+        return condemned

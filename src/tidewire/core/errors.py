@@ -1,0 +1,208 @@
+"""What can go wrong, split by who has to do something about it.
+
+    TidewireError
+    ├── RequestError                 the sender's words are off: mend them and send again
+    │   ├── InvalidParameter         a query parameter, header or path value          400
+    │   │   └── InvalidCursor        a cursor that no log could have written           400
+    │   ├── InvalidBody              a body that is not JSON of the documented form    400
+    │   ├── InvalidEvent             an event that must not enter the log              422
+    │   ├── EventTooLarge            an event or a body over its limit                 413
+    │   ├── IdempotencyConflict      the same key, another body                        422
+    │   └── NotFound                 no such stream, or not yours                      404
+    ├── AuthenticationError          the credential is missing or not good             401
+    │   ├── InvalidToken
+    │   ├── ExpiredToken
+    │   └── Forbidden                a good credential that may not do this            403
+    ├── ServiceError                 ours: try again later, or tell the operator
+    │   ├── Unavailable              not started, or deaf                              503
+    │   │   └── Draining             going down, come back in a moment                 503
+    │   └── NotConfigured            a setting is missing for this endpoint            501
+    └── ConfigurationError           refuses to start; never an answer over HTTP
+
+Every error carries the code, category and recovery of the wire contract. ``status`` is a hint
+for the HTTP edge; nothing below it speaks HTTP.
+"""
+
+from typing import Any, ClassVar, Literal
+
+Category = Literal[
+    "connection", "authentication", "rate_limit", "server", "client", "validation", "timeout"
+]
+Recovery = Literal["retry", "refresh_token", "fallback_polling", "restart_connection", "none"]
+
+
+class TidewireError(Exception):
+    """Base of every error that Tidewire raises on purpose.
+
+    Attributes:
+        detail: one or two sentences: what is wrong, where, and how to mend it.
+        retry_after: milliseconds to wait before trying again, or None.
+        extra: further members of the problem, such as ``index`` or ``parameter``.
+    """
+
+    code: ClassVar[str] = "SERVER_ERROR"
+    title: ClassVar[str] = "Something failed"
+    status: ClassVar[int] = 500
+    category: ClassVar[Category] = "server"
+    recovery: ClassVar[Recovery] = "restart_connection"
+    retryable: ClassVar[bool] = True
+
+    def __init__(self, detail: str, *, retry_after: int | None = None, **extra: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.retry_after = retry_after
+        self.extra = extra
+
+    def problem(self) -> dict[str, Any]:
+        """The error as a problem of RFC 9457, for an answer or for the stream."""
+        return {
+            "type": f"urn:tidewire:problem:{self.code}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.code,
+            "category": self.category,
+            "retryable": self.retryable,
+            "retryAfter": self.retry_after,
+            "recovery": self.recovery,
+            **self.extra,
+        }
+
+
+class RequestError(TidewireError):
+    """The request cannot be carried out as it stands."""
+
+    code = "VALIDATION_REQUEST"
+    title = "The request is not valid"
+    status = 400
+    category: ClassVar[Category] = "validation"
+    recovery: ClassVar[Recovery] = "none"
+    retryable = False
+
+
+class InvalidParameter(RequestError):
+    """A query parameter or header has a value outside its documented form."""
+
+    code = "VALIDATION_PARAMETER"
+    title = "A parameter is not valid"
+
+
+class InvalidCursor(InvalidParameter):
+    """Text where a cursor should stand, that no log could have written."""
+
+    code = "VALIDATION_CURSOR"
+    title = "The cursor is malformed"
+
+
+class InvalidBody(RequestError):
+    """The body is not JSON, or not of the documented form."""
+
+    code = "VALIDATION_BODY"
+    title = "The body is not valid"
+
+
+class InvalidEvent(RequestError):
+    """The event breaks a rule of the event format."""
+
+    code = "VALIDATION_EVENT"
+    title = "The event is not valid"
+    status = 422
+
+
+class EventTooLarge(RequestError):
+    """The event, or the body that holds it, is over its size limit."""
+
+    code = "VALIDATION_TOO_LARGE"
+    title = "Too large"
+    status = 413
+
+
+class IdempotencyConflict(RequestError):
+    """An idempotency key came again with another body."""
+
+    code = "VALIDATION_IDEMPOTENCY"
+    title = "The idempotency key was used for another body"
+    status = 422
+
+
+class NotFound(RequestError):
+    """What the request names does not exist, or is not the caller's."""
+
+    code = "CLIENT_NOT_FOUND"
+    title = "Not found"
+    status = 404
+    category: ClassVar[Category] = "client"
+
+
+class AuthenticationError(TidewireError):
+    """Nobody, or nobody that we can be sure of."""
+
+    code = "AUTH_REQUIRED"
+    title = "A credential is needed"
+    status = 401
+    category: ClassVar[Category] = "authentication"
+    recovery: ClassVar[Recovery] = "refresh_token"
+    retryable = False
+
+
+class InvalidToken(AuthenticationError):
+    """The token is malformed, badly signed, or meant for something else."""
+
+    code = "AUTH_INVALID_TOKEN"
+    title = "The token is not valid"
+
+
+class ExpiredToken(AuthenticationError):
+    """The token was good once."""
+
+    code = "AUTH_EXPIRED_TOKEN"
+    title = "The token has expired"
+
+
+class Forbidden(AuthenticationError):
+    """We know who asks; this is not for them."""
+
+    code = "AUTH_FORBIDDEN"
+    title = "Not allowed"
+    status = 403
+    recovery: ClassVar[Recovery] = "none"
+
+
+class ServiceError(TidewireError):
+    """The request is fine; this server cannot carry it out."""
+
+
+class Unavailable(ServiceError):
+    """This node cannot accept or deliver at the moment."""
+
+    code = "SERVER_UNAVAILABLE"
+    title = "Not available"
+    status = 503
+    category: ClassVar[Category] = "connection"
+    recovery: ClassVar[Recovery] = "retry"
+
+
+class Draining(Unavailable):
+    """This node is going down; another one, or this one restarted, will serve."""
+
+    code = "DRAINING"
+    title = "The server is going down"
+
+
+class NotConfigured(ServiceError):
+    """The endpoint needs a setting that is not set."""
+
+    code = "SERVER_NOT_CONFIGURED"
+    title = "A setting is missing"
+    status = 501
+    recovery: ClassVar[Recovery] = "none"
+    retryable = False
+
+
+class ConfigurationError(TidewireError):
+    """The settings do not describe a server that could run safely. Raised at start."""
+
+    code = "CONFIGURATION"
+    title = "The configuration is not complete"
+    recovery: ClassVar[Recovery] = "none"
+    retryable = False

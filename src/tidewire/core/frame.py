@@ -1,0 +1,88 @@
+"""An entry of the log or a control event → the bytes that readers get.
+
+SSE framing follows the WHATWG HTML standard, section "Server-sent events". ``id:`` is the last
+line of its block: clients that take an id as soon as they read its line would lose the event
+if the connection were cut before the data.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from tidewire.core.event import VERSION, encode_json
+from tidewire.core.log import Entry
+
+
+def entry_json(entry: Entry) -> bytes:
+    """The delivered JSON of an event: its id and timestamp put before its body."""
+    return b'{"id":"%b","timestamp":%d,%b' % (entry.id.encode(), entry.position.ms, entry.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A control event: an envelope without id, made for one stream and not in the log.
+
+    Attributes:
+        event: the SSE name, and with it the handlers that fire in a browser.
+        data: the payload.
+        timestamp: Unix milliseconds.
+        id: the SSE ``id:`` line: the cursor that a reader may come back with, if any.
+        retry: the SSE ``retry:`` line, milliseconds.
+        type: the JSON type, where it differs from the SSE name.
+    """
+
+    event: str
+    data: Mapping[str, Any]
+    timestamp: int
+    id: str | None = None
+    retry: int | None = None
+    type: str | None = None
+
+
+class Encoding(Protocol):
+    """How one kind of transport writes; readers with the same encoding share bytes."""
+
+    def entry(self, entry: Entry) -> bytes: ...
+
+    def control(self, control: Control) -> bytes: ...
+
+
+class SSEEncoding:
+    """``text/event-stream``; without names every event reaches a browser's ``onmessage``."""
+
+    __slots__ = ("_named",)
+
+    def __init__(self, *, named: bool) -> None:
+        self._named = named
+
+    def entry(self, entry: Entry) -> bytes:
+        data = entry_json(entry)
+        if self._named:
+            return b"event: %b\ndata: %b\nid: %b\n\n" % (
+                entry.type.encode(),
+                data,
+                entry.id.encode(),
+            )
+        return b"data: %b\nid: %b\n\n" % (data, entry.id.encode())
+
+    def control(self, control: Control) -> bytes:
+        envelope = {
+            "type": control.type or control.event,
+            "timestamp": control.timestamp,
+            "priority": "normal",
+            "source": "server",
+            "version": VERSION,
+            "data": control.data,
+        }
+        lines = [b"data: " + encode_json(envelope)]
+        if self._named:
+            lines.insert(0, b"event: " + control.event.encode())
+        if control.retry is not None:
+            lines.append(b"retry: %d" % control.retry)
+        if control.id is not None:
+            lines.append(b"id: " + control.id.encode())
+        return b"\n".join(lines) + b"\n\n"
+
+
+NAMED: Final = SSEEncoding(named=True)
+UNNAMED: Final = SSEEncoding(named=False)

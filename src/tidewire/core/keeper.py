@@ -1,0 +1,326 @@
+"""The keeper: everything that happens to a connection beside events.
+
+It opens and closes, pings, says when an authority runs out and ends what outlived it, sweeps,
+and drains. What time it is comes from outside: `tick` does all that is due, once.
+"""
+
+import asyncio
+import heapq
+from collections.abc import Iterator
+from enum import Enum
+from itertools import count
+from typing import Final
+
+from tidewire.core import notices
+from tidewire.core.clock import Clock
+from tidewire.core.connections import Connection, Connections, Happening
+from tidewire.core.control import ControlBus, Disconnect
+from tidewire.core.errors import Draining, ExpiredToken, InvalidToken, NotFound
+from tidewire.core.frame import Control
+from tidewire.core.hub import Hub
+from tidewire.core.journal import Journal
+from tidewire.core.position import Position
+from tidewire.core.target import Identity
+
+TICK_SECONDS: Final = 0.25
+SWEEP_SECONDS: Final = 30.0
+CANARY_SECONDS: Final = 2.0
+
+WARN_BEFORE_MS: Final = 300_000
+"""How long before its end an authority is said to be expiring, at most; a quarter of what is
+left when the stream opens, where that is less."""
+
+RECONNECT_FIRST_MS: Final = 250
+RECONNECTS_PER_SECOND: Final = 500
+"""How fast the clients of a drained node are asked to come back, one slot each."""
+
+EXPIRED_RECONNECT_MS: Final = 1_000
+
+UNDATED_AUTHORITY_MS: Final = 3_600_000
+"""How long a stream may stay open on a credential that does not say when it ends."""
+
+
+class Phase(Enum):
+    """The life of a keeper."""
+
+    NEW = "new"
+    OPEN = "open"
+    DRAINING = "draining"
+    CLOSED = "closed"
+
+
+class Keeper:
+    """Keeps the connections of one node."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        bus: ControlBus,
+        *,
+        clock: Clock,
+        journal: Journal,
+        ping_interval: float = 30.0,
+    ) -> None:
+        """Makes a keeper; ``ping_interval`` in seconds."""
+        self.connections = Connections()
+        self.ping_interval = ping_interval
+        self.phase = Phase.NEW
+        self.hub = hub
+        self._bus = bus
+        self.clock = clock
+        self._journal = journal
+        self._agenda = _Agenda()
+        self._pings = 0
+        self._next_ping = self._next_sweep = self._next_canary = 0.0
+        self._unheard: Position | None = None
+        self._deaf = False
+        self._ticker: asyncio.Task[None] | None = None
+        self._empty = asyncio.Event()
+        bus.listen(self._obey)
+
+    # Life
+
+    def start(self) -> None:
+        """Begins to tick."""
+        now = self.clock.monotonic()
+        self._next_ping = now + self.ping_interval
+        self._next_sweep = now + SWEEP_SECONDS
+        self._next_canary = now + CANARY_SECONDS
+        self.phase = Phase.OPEN
+        self._ticker = asyncio.create_task(self._run(), name="tidewire-keeper")
+
+    async def stop(self) -> None:
+        """Ends what is still open at once, and ticks no more."""
+        self.phase = Phase.CLOSED
+        if self._ticker is not None:
+            self._ticker.cancel()
+            await asyncio.gather(self._ticker, return_exceptions=True)
+        for connection in tuple(self.connections):
+            connection.reader.sink.abort()
+
+    async def drain(self, seconds: float) -> None:
+        """Tells every client to go, each with its own time to come back, and waits until they
+        are gone; after ``seconds`` what is left is cut off."""
+        if self.phase is not Phase.OPEN:
+            return
+        self.phase = Phase.DRAINING
+        for slot, connection in enumerate(tuple(self.connections)):
+            self.close(
+                connection, "shutdown", RECONNECT_FIRST_MS + slot * 1000 // RECONNECTS_PER_SECOND
+            )
+        self._empty.clear()
+        if len(self.connections):
+            try:
+                await asyncio.wait_for(self._empty.wait(), seconds)
+            except TimeoutError:
+                self._journal.note("drained streams were cut off", left=len(self.connections))
+                for connection in tuple(self.connections):
+                    connection.reader.sink.abort()
+
+    @property
+    def ready(self) -> bool:
+        """Whether this node accepts and delivers: open, following the log, and not behind what
+        the log itself said it holds."""
+        return self.phase is Phase.OPEN and self.hub.hearing and not self._deaf
+
+    # Connections
+
+    async def admit(self, connection: Connection) -> None:
+        """Registers a connection that is about to open. A stream replaces what the same user
+        and instance had before, on whichever node it is.
+
+        Raises:
+            Draining: this node takes no new ones.
+        """
+        if self.phase is not Phase.OPEN:
+            raise Draining(
+                "This server is going down. Connect again in a moment.",
+                retry_after=RECONNECT_FIRST_MS,
+            )
+        self.connections.add(connection)
+        if connection.transport == "sse" and connection.instance_id is not None:
+            await self._bus.send(
+                Disconnect(
+                    "replaced",
+                    user_id=connection.user_id,
+                    instance_id=connection.instance_id,
+                    spare=connection.id,
+                )
+            )
+
+    def opened(self, connection: Connection) -> None:
+        """The first bytes are written: from here on it reads."""
+        if connection.happen(Happening.OPENED):
+            self._watch(connection)
+            self.hub.attach(connection.reader)
+
+    def close(self, connection: Connection, reason: str, reconnect_after: int | None) -> None:
+        """Says goodbye and closes; a second time does nothing."""
+        if connection.happen(Happening.CLOSING):
+            self.hub.detach(connection.reader)
+            self._write(
+                connection,
+                notices.disconnecting(reason, reconnect_after, now=self.clock.now()),
+            )
+            connection.reader.sink.close()
+
+    def refresh(self, client_id: str, identity: Identity) -> tuple[int, Position]:
+        """Extends an open stream by a new credential of the same user; what is not yet written
+        is judged by the new identity.
+
+        Returns:
+            When the authority ends now (Unix milliseconds), and the position up to which the
+            old identity was asked.
+
+        Raises:
+            NotFound: no such stream of this user.
+            InvalidToken: the new credential does not last longer than the old one.
+        """
+        connection = self.connections.get(client_id)
+        if connection is None or connection.closing or connection.user_id != identity.user_id:
+            raise NotFound("You have no open stream with this clientId. Open a new one.")
+        ends = identity.expires_at
+        if ends is not None and ends <= connection.authority_ends:
+            raise InvalidToken("The new credential does not last longer than the stream's own.")
+        fence = self.hub.become(connection.reader, identity)
+        self._watch(connection)
+        return connection.authority_ends, fence
+
+    def release(self, connection: Connection) -> None:
+        """The connection is gone."""
+        connection.happen(Happening.CLOSING)
+        self.hub.detach(connection.reader)
+        self._agenda.forget(connection)
+        self.connections.remove(connection)
+        if not len(self.connections):
+            self._empty.set()
+
+    def farewell(self, connection: Connection) -> None:
+        """Closes a connection that the server takes away as it goes down."""
+        self.close(connection, "shutdown", RECONNECT_FIRST_MS)
+
+    def _obey(self, command: Disconnect) -> None:
+        if command.client_id is not None:
+            found = self.connections.get(command.client_id)
+            named = [] if found is None else [found]
+        elif command.user_id is not None:
+            named = list(self.connections.of_user(command.user_id))
+        else:
+            named = []
+        for connection in named:
+            if command.user_id not in (None, connection.user_id):
+                continue
+            if command.instance_id not in (None, connection.instance_id):
+                continue
+            if connection.id != command.spare:
+                self.close(connection, command.reason, command.reconnect_after)
+
+    # Time
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            try:
+                self.tick()
+                await self._canary()
+            except Exception as error:
+                self._journal.note("a tick failed", error=error)
+
+    def tick(self) -> None:
+        """Does all that is due by now."""
+        now = self.clock.monotonic()
+        if now >= self._next_ping:
+            self._next_ping = now + self.ping_interval
+            self.ping()
+        if now >= self._next_sweep:
+            self._next_sweep = now + SWEEP_SECONDS
+            for connection in self.connections.sweep(now, self.ping_interval):
+                self._journal.note("a stale stream was closed", client=connection.id)
+                self.close(connection, "stale", RECONNECT_FIRST_MS)
+                connection.reader.sink.abort()
+        for connection in self._agenda.due(self.clock.now()):
+            self._authority(connection)
+
+    def ping(self) -> None:
+        """Pings all live streams with one shared frame."""
+        self._pings += 1
+        self.hub.broadcast(
+            notices.ping(self.hub.position, sequence=self._pings, now=self.clock.now())
+        )
+
+    async def _canary(self) -> None:
+        now = self.clock.monotonic()
+        if now < self._next_canary:
+            return
+        self._next_canary = now + CANARY_SECONDS
+        heard = self.hub.position.offset
+        # Deaf: what the log held one canary ago has still not been heard.
+        self._deaf = self._unheard is not None and self._unheard.offset > heard
+        self._unheard = await self.hub.head()
+
+    def _watch(self, connection: Connection) -> None:
+        now = self.clock.now()
+        ends = connection.reader.identity.expires_at
+        connection.authority_ends = now + UNDATED_AUTHORITY_MS if ends is None else ends
+        lead = min(WARN_BEFORE_MS, max(0, connection.authority_ends - now) // 4)
+        self._agenda.put(connection.authority_ends - lead, connection)
+
+    def _authority(self, connection: Connection) -> None:
+        ends = connection.authority_ends
+        now = self.clock.now()
+        if now >= ends:
+            self._expire(connection)
+            return
+        self._write(connection, notices.auth_expiring(ends, now=now))
+        self._agenda.put(ends, connection)
+
+    def _expire(self, connection: Connection) -> None:
+        error = ExpiredToken(
+            "The credential of this stream has expired. Get a new one and connect again."
+        )
+        self._write(connection, notices.problem(error, now=self.clock.now()))
+        self.close(connection, "expired", EXPIRED_RECONNECT_MS)
+
+    def _write(self, connection: Connection, control: Control) -> None:
+        sink = connection.reader.sink
+        sink.write(sink.encoding.control(control))
+
+
+class _Agenda:
+    """Whose authority is to be looked at when. Each connection stands in it once, validly:
+    an item whose time is not the connection's ``look_at`` was overtaken, and is passed over."""
+
+    __slots__ = ("_dead", "_heap", "_order")
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int, Connection]] = []
+        self._order = count()
+        self._dead = 0
+
+    def put(self, at: int, connection: Connection) -> None:
+        if connection.look_at is not None:
+            self._overtaken()
+        connection.look_at = at
+        heapq.heappush(self._heap, (at, next(self._order), connection))
+
+    def forget(self, connection: Connection) -> None:
+        if connection.look_at is not None:
+            connection.look_at = None
+            self._overtaken()
+
+    def due(self, now: int) -> Iterator[Connection]:
+        while self._heap and self._heap[0][0] <= now:
+            at, _, connection = heapq.heappop(self._heap)
+            if connection.look_at == at:
+                connection.look_at = None
+                yield connection
+            else:
+                self._dead -= 1
+
+    def _overtaken(self) -> None:
+        # Many come and go long before their time: what is dead must not pile up.
+        self._dead += 1
+        if self._dead * 2 > len(self._heap):
+            self._heap = [item for item in self._heap if item[2].look_at == item[0]]
+            heapq.heapify(self._heap)
+            self._dead = 0

@@ -1,0 +1,136 @@
+"""Where an event stands in the log, and where a reader stands.
+
+A position is ``<ms>-<offset>-<epoch>``. The offset alone gives the order; the milliseconds let
+a reader start from a time; the epoch tells one log from another, so that a log that was lost
+and begun anew is noticed and not guessed.
+"""
+
+import re
+import secrets
+from dataclasses import dataclass
+from enum import Enum
+from functools import total_ordering
+from typing import Final, Self, TypeAlias
+
+from tidewire.core.errors import InvalidCursor
+
+MAX_CURSOR_LENGTH: Final = 256
+
+_NUMBER = r"(?:0|[1-9][0-9]{0,15})"
+_POSITION = re.compile(rf"({_NUMBER})-({_NUMBER})-([a-z0-9]{{4,8}})")
+_SEEN = re.compile(rf"([a-z][a-z0-9]{{0,15}})\.({_NUMBER})")
+_MILLISECONDS = re.compile(_NUMBER)
+_EPOCH_ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz0123456789"
+
+
+def new_epoch() -> str:
+    """Draws the name of a new epoch: six characters of ``[a-z0-9]``."""
+    return "".join(secrets.choice(_EPOCH_ALPHABET) for _ in range(6))
+
+
+@total_ordering
+@dataclass(frozen=True, slots=True)
+class Position:
+    """The place of one event in one log.
+
+    Attributes:
+        ms: the log's clock at the append, Unix milliseconds; never goes backwards.
+        offset: 1, 2, 3, … without holes; 0 only in the floor of a log that trimmed nothing.
+        epoch: the log's name for this stretch of its life.
+    """
+
+    ms: int
+    offset: int
+    epoch: str
+
+    def __str__(self) -> str:
+        return f"{self.ms}-{self.offset}-{self.epoch}"
+
+    def __lt__(self, other: object) -> bool:
+        if not isinstance(other, Position):
+            return NotImplemented
+        if self.epoch != other.epoch:
+            raise ValueError(f"{self} and {other} are of different epochs and have no order")
+        return self.offset < other.offset
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Reads a position.
+
+        Raises:
+            InvalidCursor: the text is not a position.
+        """
+        match = _POSITION.fullmatch(text)
+        if match is None:
+            raise _malformed(text)
+        return cls(int(match[1]), int(match[2]), match[3])
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A position, and what was already seen of spools that are not yet in the log.
+
+    Attributes:
+        position: everything up to here was read.
+        seen: spool name → number of its last event that was read; empty nearly always.
+    """
+
+    position: Position
+    seen: tuple[tuple[str, int], ...] = ()
+
+    def __str__(self) -> str:
+        return str(self.position) + "".join(f"~{name}.{number}" for name, number in self.seen)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Reads a cursor.
+
+        Raises:
+            InvalidCursor: longer than 256 characters, or not a cursor.
+        """
+        if len(text) > MAX_CURSOR_LENGTH:
+            raise _malformed(text)
+        head, *parts = text.split("~")
+        seen = []
+        for part in parts:
+            match = _SEEN.fullmatch(part)
+            if match is None:
+                raise _malformed(text)
+            seen.append((match[1], int(match[2])))
+        return cls(Position.parse(head), tuple(seen))
+
+
+class Edge(Enum):
+    """The two ends of a log, as places to start from."""
+
+    EARLIEST = "earliest"
+    LATEST = "latest"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+Since: TypeAlias = Cursor | int | Edge
+"""A place to start from: a cursor, Unix milliseconds (the first event with that or a later
+time), or an end of the log. ``str()`` of each gives the text that `parse_since` reads."""
+
+
+def parse_since(text: str) -> Since:
+    """Reads what ``since``, ``lastEventId`` and ``Last-Event-ID`` may hold.
+
+    Raises:
+        InvalidCursor: neither a cursor, nor milliseconds, ``earliest`` or ``latest``.
+    """
+    if text in ("earliest", "latest"):
+        return Edge(text)
+    if _MILLISECONDS.fullmatch(text):
+        return int(text)
+    return Cursor.parse(text)
+
+
+def _malformed(text: str) -> InvalidCursor:
+    shown = text if len(text) <= 64 else text[:64] + "…"
+    return InvalidCursor(
+        f"{shown!r} is not a cursor. Send one exactly as it was received "
+        "(<ms>-<offset>-<epoch>), Unix milliseconds, 'earliest' or 'latest'."
+    )

@@ -1,0 +1,131 @@
+"""A reader: a cursor on the log, whom it reads for, and the sink that it writes to."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from enum import Enum
+from typing import Final, Protocol
+
+from tidewire.core.frame import Encoding
+from tidewire.core.log import Entry
+from tidewire.core.position import Position
+from tidewire.core.target import Identity
+
+HIGH_WATER: Final = 16 * 1024
+"""Bytes that a sink holds before it has no more room."""
+
+
+class Sink(Protocol):
+    """Where a reader writes. It never blocks: without room, nothing is written."""
+
+    on_room: Callable[[], None] | None
+    """Called when there is room again after there was none."""
+
+    @property
+    def encoding(self) -> Encoding:
+        """How it is written to."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Takes bytes; the caller asked for `room` before."""
+        ...
+
+    def room(self) -> bool:
+        """Whether fewer than `HIGH_WATER` bytes wait to be taken by the peer."""
+        ...
+
+    def blocked_since(self) -> float | None:
+        """Since when the peer takes nothing of what waits: monotonic seconds, or None."""
+        ...
+
+    def close(self) -> None:
+        """Ends the stream once what was written has left. Writes no more after that."""
+        ...
+
+    def abort(self) -> None:
+        """Ends the stream now."""
+        ...
+
+
+class ReaderState(Enum):
+    """Live: has all that the hub has seen. Behind: reads on from its own cursor."""
+
+    BEHIND = "behind"
+    LIVE = "live"
+    CLOSED = "closed"
+
+
+class Reader:
+    """Somebody who reads the log.
+
+    A live reader stands where the hub stands; ``cursor`` is its own place only while behind.
+
+    Attributes:
+        identity: who reads, as they are now, with the topics that are subscribed.
+        types: the event types that are wanted; empty = all.
+        sink: where it writes.
+        cursor: read up to here, while the reader is behind.
+        state: live, behind or closed; changed by the hub alone.
+        delivered_at: when an event was last written, monotonic seconds.
+        catching_up: whether the hub reads on for it at this moment.
+    """
+
+    __slots__ = (
+        "_topics",
+        "catching_up",
+        "cursor",
+        "delivered_at",
+        "identity",
+        "sink",
+        "state",
+        "types",
+    )
+
+    def __init__(
+        self,
+        identity: Identity,
+        sink: Sink,
+        cursor: Position,
+        *,
+        types: frozenset[str] = frozenset(),
+        topics: frozenset[str] = frozenset(),
+    ) -> None:
+        """Makes a reader that stands behind, at ``cursor``.
+
+        Raises:
+            Forbidden: a topic is not granted to the identity.
+        """
+        self._topics = topics
+        self.identity = identity.subscribed(topics)
+        self.types = types
+        self.sink = sink
+        self.cursor = cursor
+        self.state = ReaderState.BEHIND
+        self.delivered_at = 0.0
+        self.catching_up = False
+
+    def behind(self) -> bool:
+        """Whether it reads on from its own cursor."""
+        return self.state is ReaderState.BEHIND
+
+    def become(self, identity: Identity) -> None:
+        """Reads on as this identity; topics that it does not grant are no longer subscribed."""
+        self.identity = replace(identity, topics=self._topics & identity.topics)
+
+    def sees(self, entry: Entry) -> bool:
+        """Whether this entry is wanted, and may be seen by the identity as it is now."""
+        return (not self.types or entry.type in self.types) and entry.target.includes(self.identity)
+
+    def take(self, entries: Iterable[Entry], max_bytes: int) -> bytes:
+        """Encodes what it sees of the entries, up to ``max_bytes`` and at most one frame
+        beyond, and moves the cursor over what was looked at."""
+        frames: list[bytes] = []
+        size = 0
+        for entry in entries:
+            if size >= max_bytes:
+                break
+            if self.sees(entry):
+                frame = self.sink.encoding.entry(entry)
+                frames.append(frame)
+                size += len(frame)
+            self.cursor = entry.position
+        return b"".join(frames)

@@ -1,0 +1,1 @@
+"""The ASGI application: it puts the layers together and speaks HTTP."""

@@ -1,0 +1,84 @@
+"""The composition root: Tidewire as a router, as an application, and as a lifespan."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cached_property
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from starlette.exceptions import HTTPException
+
+from tidewire.http.problems import Problem, http_exception, problem_route
+from tidewire.http.routes.probes import add_probe_routes
+from tidewire.http.routes.publishing import add_publishing_routes
+from tidewire.http.routes.streams import add_stream_routes
+from tidewire.http.routes.tokens import add_token_routes
+from tidewire.http.service import Service
+from tidewire.version import __version__
+
+
+class Tidewire(Service):
+    """Realtime events for an application of your own, or on their own.
+
+    tidewire = Tidewire()
+    app = FastAPI(lifespan=tidewire.lifespan)
+    app.include_router(tidewire.router)          # or app.mount("/live", tidewire.app)
+    ...
+    await tidewire.publish(notification("Hello", "World", users=["alice"]))
+    """
+
+    @cached_property
+    def router(self) -> APIRouter:
+        """All endpoints, for ``app.include_router``."""
+        router = APIRouter(route_class=problem_route(self.journal))
+        add_stream_routes(router, self)
+        add_publishing_routes(router, self)
+        add_token_routes(router, self)
+        add_probe_routes(router, self)
+        return router
+
+    @cached_property
+    def app(self) -> FastAPI:
+        """An application of its own, to run or to mount. Mounted, it starts on first use; give
+        `lifespan` to the outer application to stop it in order."""
+        app = FastAPI(
+            title="Tidewire",
+            version=__version__,
+            description="Realtime events that always arrive.",
+            lifespan=self.lifespan,
+            # Their assets would come from another host.
+            docs_url=None,
+            redoc_url=None,
+            exception_handlers={HTTPException: http_exception},
+        )
+        app.include_router(self.router)
+        document = app.openapi
+
+        def openapi() -> dict[str, Any]:
+            described = document()
+            schemas = described.setdefault("components", {}).setdefault("schemas", {})
+            schemas["Problem"] = Problem.model_json_schema()
+            return described
+
+        app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's way to extend it
+        return app
+
+    @asynccontextmanager
+    async def lifespan(self, app: object = None) -> AsyncIterator[None]:
+        """Runs from its beginning to its end: as ``FastAPI(lifespan=tidewire.lifespan)``, or
+        within a lifespan of your own: ``async with tidewire.lifespan(app): yield``."""
+        await self.start()
+        try:
+            yield
+        finally:
+            await self.drain()
+            await self.stop()
+
+
+def create_app() -> FastAPI:
+    """The application by the settings in the environment, for ``uvicorn --factory``.
+
+    Raises:
+        ConfigurationError: the settings do not describe a server that could run safely.
+    """
+    return Tidewire().app

@@ -1,0 +1,154 @@
+"""Bodies of requests: read within their limit, and turned into events."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+from fastapi import Request
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
+
+from tidewire.core.errors import EventTooLarge, InvalidBody, InvalidEvent, RequestError
+from tidewire.core.event import Event, Priority
+
+Model = TypeVar("Model", bound=BaseModel)
+
+MAX_BODY_BYTES: Final = 4 * 1024 * 1024
+MAX_EVENTS: Final = 1_000
+
+_GIVEN_BY_SERVER: Final = frozenset({"id", "timestamp", "version"})
+
+
+class EventBody(BaseModel):
+    """An event as publishers send it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, title="PublishedEvent")
+
+    type: str
+    data: Any = None
+    priority: Priority = "normal"
+    source: str = "server"
+    metadata: dict[str, Any] | None = None
+
+
+class TestBody(BaseModel):
+    """What ``POST /api/realtime/test`` takes."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    __test__ = False
+
+    type: str = "notification"
+    message: str | None = None
+    data: dict[str, Any] = Field(default_factory=dict)
+    target: Literal["user", "role", "broadcast"] = "user"
+    target_value: Annotated[str | None, Field(alias="targetValue", min_length=1)] = None
+    priority: Priority = "normal"
+
+
+class RefreshBody(BaseModel):
+    """What ``POST /api/auth/sse-token/refresh`` takes."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    client_id: Annotated[str, Field(alias="clientId", min_length=1, max_length=64)]
+
+
+def publish_schema() -> dict[str, Any]:
+    """The body of a publish, for OpenAPI: one event, or a list of them."""
+    event = EventBody.model_json_schema()
+    events = {"type": "array", "items": event, "minItems": 1, "maxItems": MAX_EVENTS}
+    batch = {
+        "type": "object",
+        "properties": {"events": events},
+        "required": ["events"],
+        "additionalProperties": False,
+    }
+    return body_schema({"oneOf": [event, batch]})
+
+
+def body_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    """A required JSON body, as FastAPI's ``openapi_extra`` takes it."""
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+async def read_body(request: Request) -> bytes:
+    """Reads a body, and stops when it is too large.
+
+    Raises:
+        EventTooLarge: more than 4 MiB.
+    """
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise EventTooLarge(
+                f"The body is larger than {MAX_BODY_BYTES} bytes. Publish in smaller batches."
+            )
+    return bytes(body)
+
+
+def parse_model(model: type[Model], body: bytes) -> Model:
+    """A body of one form.
+
+    Raises:
+        InvalidBody: not JSON.
+        InvalidEvent: not of the form.
+    """
+    return _checked(model, _json_object(body))
+
+
+def parse_events(body: bytes) -> tuple[list[Event], bool]:
+    """The events of a publish, and whether they came as a list.
+
+    Raises:
+        InvalidBody: not JSON.
+        InvalidEvent, EventTooLarge: an event is not good; in a list, ``index`` says which.
+    """
+    content = _json_object(body)
+    if "events" not in content:
+        return [_event(content)], False
+    listed = content["events"]
+    if len(content) > 1 or not isinstance(listed, list) or not 0 < len(listed) <= MAX_EVENTS:
+        raise InvalidEvent(
+            f'A batch is {{"events": […]}} with 1–{MAX_EVENTS} events and no other field.',
+            field="events",
+        )
+    events = []
+    for index, item in enumerate(listed):
+        try:
+            events.append(_event(item))
+        except RequestError as error:
+            error.extra["index"] = index
+            raise
+    return events, True
+
+
+def _event(content: Any) -> Event:
+    if isinstance(content, dict) and (given := sorted(_GIVEN_BY_SERVER & content.keys())):
+        raise InvalidEvent(f"{given[0]!r} is given by the server. Leave it out.", field=given[0])
+    body = _checked(EventBody, content)
+    return Event(
+        body.type,
+        body.data,
+        priority=body.priority,
+        source=body.source,
+        metadata=body.metadata or {},
+    )
+
+
+def _checked(model: type[Model], content: Any) -> Model:
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "body"
+        raise InvalidEvent(f"{where}: {first['msg']}.", field=where) from None
+
+
+def _json_object(body: bytes) -> Mapping[str, Any]:
+    try:
+        content = from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise InvalidBody(f"The body is not JSON: {error}.") from None
+    if not isinstance(content, dict):
+        raise InvalidBody("The body must be a JSON object.")
+    return content

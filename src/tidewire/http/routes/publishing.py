@@ -1,0 +1,129 @@
+"""Publishing over HTTP, and trying it out."""
+
+import hashlib
+import json
+from typing import Final
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
+
+from tidewire.core.errors import InvalidParameter
+from tidewire.core.event import KNOWN_TYPES, Event
+from tidewire.core.log import IdempotencyKey
+from tidewire.core.position import Position
+from tidewire.core.target import EVERYONE, Identity, Target
+from tidewire.http.bodies import (
+    TestBody,
+    body_schema,
+    parse_events,
+    parse_model,
+    publish_schema,
+    read_body,
+)
+from tidewire.http.problems import problem_responses
+from tidewire.http.service import Service
+
+MAX_KEY_BYTES: Final = 255
+
+
+class Published(BaseModel):
+    """The ids of what was accepted, in the order of the request."""
+
+    ids: list[str]
+    durable: bool
+
+
+class Tested(BaseModel):
+    """What was published to try it out."""
+
+    success: bool
+    eventId: str  # noqa: N815 - the name on the wire
+    type: str
+    target: str
+    targetValue: str | None  # noqa: N815
+    timestamp: int
+    hint: str | None = None
+
+
+def add_publishing_routes(router: APIRouter, service: Service) -> None:
+    """Adds ``/api/realtime/publish`` and ``/api/realtime/test``."""
+
+    @router.post(
+        "/api/realtime/publish",
+        summary="Publish one event, or several",
+        response_model=Published,
+        responses=problem_responses(413, 422),
+        openapi_extra=publish_schema(),
+        tags=["publishing"],
+    )
+    async def publish(request: Request) -> Published:
+        identity = await service.authenticate(request)
+        service.check_may_publish(identity)
+        body = await read_body(request)
+        events, _ = parse_events(body)
+        ids = await service.publish(events, key=_key(request, identity, body))
+        return Published(ids=ids, durable=True)
+
+    @router.post(
+        "/api/realtime/test",
+        summary="Publish something to see it arrive",
+        response_model=Tested,
+        response_model_exclude_none=True,
+        responses=problem_responses(413, 422),
+        openapi_extra=body_schema(TestBody.model_json_schema()),
+        tags=["publishing"],
+    )
+    async def test(request: Request) -> Tested:
+        identity = await service.authenticate(request)
+        asked = parse_model(TestBody, await read_body(request))
+        value = asked.target_value
+        if asked.target == "user" and value is None:
+            value = identity.user_id
+        if asked.target != "user" or value != identity.user_id:
+            service.check_may_publish(identity)
+        data = asked.data
+        if asked.message is not None:
+            data = {"message": asked.message, **data}
+        event = Event(asked.type, data, priority=asked.priority, target=_target(asked, value))
+        event_id = await service.publish(event)
+        return Tested(
+            success=True,
+            eventId=event_id,
+            type=asked.type,
+            target=asked.target,
+            targetValue=value,
+            timestamp=Position.parse(event_id).ms,
+            hint=_hint(asked.type),
+        )
+
+
+def _target(asked: TestBody, value: str | None) -> Target:
+    if asked.target == "broadcast":
+        return EVERYONE
+    if asked.target == "user":
+        return Target.of(users=[value or ""])
+    return Target.of(roles=[value or ""])
+
+
+def _hint(type_: str) -> str | None:
+    folded = _folded(type_)
+    for known in KNOWN_TYPES:
+        if type_ != known and _folded(known) == folded:
+            return f"There is a known type {known!r}; {type_!r} is another one to every client."
+    return None
+
+
+def _folded(type_: str) -> str:
+    return type_.replace("-", "").replace("_", "").lower()
+
+
+def _key(request: Request, identity: Identity, body: bytes) -> IdempotencyKey | None:
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return None
+    if not 0 < len(key.encode()) <= MAX_KEY_BYTES:
+        raise InvalidParameter(
+            f"Idempotency-Key must have 1–{MAX_KEY_BYTES} bytes.", parameter="Idempotency-Key"
+        )
+    scope = json.dumps([identity.user_id, key])
+    return IdempotencyKey(scope, hashlib.sha256(body).hexdigest())

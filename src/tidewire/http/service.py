@@ -1,0 +1,282 @@
+"""The library: what an application calls, and what the HTTP routes only wrap."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import overload
+
+from starlette.requests import HTTPConnection
+
+from tidewire.auth.authenticator import (
+    Authenticator,
+    BearerToken,
+    DevelopmentParameter,
+    Method,
+    QueryToken,
+)
+from tidewire.auth.tokens import IssuedToken, Tokens
+from tidewire.core.clock import Clock, SystemClock
+from tidewire.core.control import LocalBus
+from tidewire.core.errors import (
+    ConfigurationError,
+    Draining,
+    Forbidden,
+    NotConfigured,
+    Unavailable,
+)
+from tidewire.core.event import Event
+from tidewire.core.hub import Hub
+from tidewire.core.journal import Journal
+from tidewire.core.keeper import Keeper, Phase
+from tidewire.core.log import EventLog, IdempotencyKey
+from tidewire.core.target import Identity
+from tidewire.health.journal import LoggingJournal
+from tidewire.http.settings import SECRET_SETTINGS, Settings
+from tidewire.logs import open_log
+from tidewire.transports import polling, sse
+from tidewire.transports.asgi import Receive
+from tidewire.version import __version__
+
+PUBLISH = "publish"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What runs between a start and a stop, on one event loop."""
+
+    loop: asyncio.AbstractEventLoop
+    log: EventLog
+    hub: Hub
+    keeper: Keeper
+
+
+class Service:
+    """One Tidewire. Several may live in one process; none knows of another.
+
+    It starts by itself on first use, on the event loop of that use; with the application's
+    lifespan it also stops with it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        dev: bool = False,
+        dev_allow_remote: bool = False,
+        log: EventLog | None = None,
+        clock: Clock | None = None,
+        journal: Journal | None = None,
+    ) -> None:
+        """Makes a Tidewire; nothing runs yet.
+
+        Args:
+            settings: default: from the environment.
+            dev: development mode: ``?userId=`` says who one is. Never in production.
+            dev_allow_remote: let that work for requests from other machines too.
+            log: a log to use instead of opening ``settings.log_url``; it stays the caller's.
+            clock: where the time comes from.
+            journal: where failures are noted; default: the logger ``tidewire``.
+
+        Raises:
+            ConfigurationError: nobody could ever prove who they are, or a setting is not valid.
+        """
+        self.settings = settings or Settings.load()
+        self.dev = dev
+        self.clock: Clock = clock or SystemClock()
+        self.journal: Journal = journal or LoggingJournal()
+        self._given_log = log
+        self._node: Node | None = None
+        self._starting = asyncio.Lock()
+        self._tokens = (
+            Tokens(self.settings.secrets, clock=self.clock, setting=self.settings.secret_setting)
+            if self.settings.secrets
+            else None
+        )
+        methods: list[Method] = []
+        if self._tokens is not None:
+            methods += [QueryToken(self._tokens), BearerToken(self._tokens)]
+        if dev:
+            methods.append(DevelopmentParameter(allow_remote=dev_allow_remote))
+        if not methods:
+            raise ConfigurationError(
+                f"Nobody could prove who they are: set {SECRET_SETTINGS[0]} (or "
+                f"{SECRET_SETTINGS[1]}) to a secret of at least 32 bytes, for example from "
+                "'openssl rand -base64 32'. To try Tidewire without one: tidewire serve --dev"
+            )
+        self._authenticator = Authenticator(methods)
+
+    # Life
+
+    async def start(self) -> Node:
+        """Starts, if that has not happened yet.
+
+        Raises:
+            Unavailable: it runs on another event loop.
+        """
+        async with self._starting:
+            if self._node is None:
+                self._node = await self._make_node()
+        return self._running(self._node)
+
+    async def stop(self) -> None:
+        """Ends all streams and everything that runs. It may be started again; a log that it
+        opened itself is gone then."""
+        node, self._node = self._node, None
+        if node is not None:
+            await node.keeper.stop()
+            await node.hub.stop()
+            if self._given_log is None:
+                await node.log.close()
+
+    async def drain(self) -> None:
+        """Sends every client away with a time to come back, and takes no new ones. Returns
+        when they are gone, at the latest after ``drain_seconds``."""
+        if self._node is not None:
+            await self._node.keeper.drain(self.settings.drain_seconds)
+
+    async def _make_node(self) -> Node:
+        log = self._given_log or open_log(
+            self.settings.log_url, retention=self.settings.retention, clock=self.clock
+        )
+        hub = Hub(log, clock=self.clock, journal=self.journal)
+        keeper = Keeper(
+            hub,
+            LocalBus(),
+            clock=self.clock,
+            journal=self.journal,
+            ping_interval=self.settings.ping_interval,
+        )
+        await hub.start()
+        keeper.start()
+        return Node(asyncio.get_running_loop(), log, hub, keeper)
+
+    def _running(self, node: Node) -> Node:
+        if node.loop is not asyncio.get_running_loop():
+            raise Unavailable(
+                "This Tidewire runs on another event loop. Call it from the loop that started "
+                "it (asyncio.run_coroutine_threadsafe), or make one for each loop."
+            )
+        return node
+
+    @property
+    def ready(self) -> bool:
+        """Whether this node accepts and delivers."""
+        return self._node is not None and self._node.keeper.ready
+
+    @property
+    def draining(self) -> bool:
+        """Whether this node is going down."""
+        return self._node is not None and self._node.keeper.phase is Phase.DRAINING
+
+    # Publishing and reading
+
+    @overload
+    async def publish(self, event: Event, *, key: IdempotencyKey | None = None) -> str: ...
+
+    @overload
+    async def publish(
+        self, event: Sequence[Event], *, key: IdempotencyKey | None = None
+    ) -> list[str]: ...
+
+    async def publish(
+        self, event: Event | Sequence[Event], *, key: IdempotencyKey | None = None
+    ) -> str | list[str]:
+        """Publishes one event, or several, all or nothing and in order; returns the ids.
+
+        Args:
+            event: what to publish.
+            key: makes a repeat within ten minutes harmless.
+
+        Raises:
+            IdempotencyConflict: the key was used for something else.
+            Draining: this node is going down.
+        """
+        node = await self.start()
+        if node.keeper.phase is not Phase.OPEN:
+            raise Draining("This server is going down. Publish again in a moment.", retry_after=250)
+        events = [event] if isinstance(event, Event) else event
+        ids = [str(position) for position in await node.hub.publish(events, key=key)]
+        return ids[0] if isinstance(event, Event) else ids
+
+    async def cursor(self) -> str:
+        """The head of the log: put it into a snapshot, and let the stream start from it."""
+        node = await self.start()
+        return str(await node.hub.head())
+
+    async def open_stream(self, identity: Identity, request: sse.StreamRequest) -> sse.Stream:
+        """Makes a stream; it opens when it is called as the answer. Raises as `sse`."""
+        node = await self.start()
+        return await sse.open_stream(
+            node.keeper,
+            identity,
+            request,
+            newest=self.settings.max_replay_events,
+            version=__version__,
+        )
+
+    async def poll(
+        self, identity: Identity, request: polling.PollRequest, receive: Receive
+    ) -> bytes:
+        """Answers a poll as JSON. Raises as `polling.poll`."""
+        node = await self.start()
+        answer = await polling.poll(node.keeper, identity, request, receive)
+        return polling.answer_json(
+            answer,
+            request,
+            user_id=identity.user_id,
+            source=node.log.name,
+            now=self.clock.now(),
+        )
+
+    # Who
+
+    async def authenticate(self, request: HTTPConnection) -> Identity:
+        """Who asks.
+
+        Raises:
+            AuthenticationError: no credential, or a bad one.
+        """
+        return await self._authenticator.authenticate(request)
+
+    def is_admin(self, identity: Identity) -> bool:
+        """Whether one of the identity's roles is an administrator's."""
+        return not identity.roles.isdisjoint(self.settings.admin_roles)
+
+    def check_may_publish(self, identity: Identity) -> None:
+        """Lets publishers and administrators pass.
+
+        Raises:
+            Forbidden: neither.
+        """
+        if PUBLISH not in identity.permissions and not self.is_admin(identity):
+            raise Forbidden(
+                f"Publishing needs the permission '{PUBLISH}', or an administrator's role."
+            )
+
+    def issue_token(self, identity: Identity) -> IssuedToken:
+        """Makes a token for the same user, roles, permissions and topics.
+
+        Raises:
+            NotConfigured: there is no signing secret.
+        """
+        if self._tokens is None:
+            raise NotConfigured(
+                f"Tokens cannot be signed: set {SECRET_SETTINGS[0]} (or {SECRET_SETTINGS[1]})."
+            )
+        return self._tokens.issue(
+            identity.user_id,
+            roles=identity.roles,
+            permissions=identity.permissions,
+            topics=identity.topics,
+        )
+
+    async def refresh(self, client_id: str, identity: Identity) -> tuple[int, str]:
+        """Extends an open stream by a new credential. Raises as `Keeper.refresh`.
+
+        Returns:
+            When its authority ends now (Unix milliseconds), and the position up to which the
+            old credential was asked.
+        """
+        node = await self.start()
+        expires_at, fence = node.keeper.refresh(client_id, identity)
+        return expires_at, str(fence)

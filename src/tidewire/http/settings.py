@@ -1,0 +1,82 @@
+"""The settings, from the environment or from the caller."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Self
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from tidewire.core.errors import ConfigurationError
+from tidewire.logs import Retention
+
+SECRET_SETTINGS: Final = ("SSE_JWT_SECRET", "NEXTAUTH_SECRET")
+CLIENT_SETTINGS: Final = frozenset({"TIDEWIRE_URL", "TIDEWIRE_TOKEN"})
+"""Read by the command line where it talks to a server."""
+
+
+def _split(value: Any) -> Any:
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+
+
+class Settings(BaseSettings):
+    """What can be set. Each field is read from the environment variable that is its alias.
+
+    Durations are in seconds, sizes in bytes.
+    """
+
+    model_config = SettingsConfigDict(populate_by_name=True, extra="ignore", frozen=True)
+
+    nextauth_secret: SecretStr | None = Field(None, alias="NEXTAUTH_SECRET")
+    sse_jwt_secret: SecretStr | None = Field(None, alias="SSE_JWT_SECRET")
+    log_url: str = Field("memory:", alias="TIDEWIRE_LOG_URL")
+    retention_events: int = Field(100_000, alias="TIDEWIRE_RETENTION_EVENTS", gt=0)
+    retention_seconds: float = Field(3600, alias="TIDEWIRE_RETENTION_SECONDS", gt=0)
+    retention_bytes: int = Field(64 * 1024 * 1024, alias="TIDEWIRE_RETENTION_BYTES", gt=0)
+    ping_interval: float = Field(30, alias="TIDEWIRE_PING_INTERVAL", gt=0)
+    drain_seconds: float = Field(1, alias="TIDEWIRE_DRAIN_SECONDS", ge=0)
+    max_replay_events: int = Field(10_000, alias="TIDEWIRE_MAX_REPLAY_EVENTS", ge=0)
+    admin_roles: Listed = Field(("ADMIN", "SUPER_ADMIN"), alias="TIDEWIRE_ADMIN_ROLES")
+
+    @classmethod
+    def load(cls, **given: Any) -> Self:
+        """Reads the environment; what is given wins.
+
+        Raises:
+            ConfigurationError: a value is not of its form; the error names the setting.
+        """
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            raise ConfigurationError(f"{first['loc'][0]}: {first['msg']}.") from None
+
+    @property
+    def retention(self) -> Retention:
+        return Retention(self.retention_events, self.retention_seconds, self.retention_bytes)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The signing secrets, newest first; empty if none is set."""
+        if self.sse_jwt_secret is not None:
+            return tuple(_split(self.sse_jwt_secret.get_secret_value()))
+        if self.nextauth_secret is not None:
+            return (self.nextauth_secret.get_secret_value(),)
+        return ()
+
+    @property
+    def secret_setting(self) -> str:
+        """The setting that the secrets came from."""
+        return SECRET_SETTINGS[0] if self.sse_jwt_secret is not None else SECRET_SETTINGS[1]
+
+
+def unknown_settings(environment: Mapping[str, str]) -> list[str]:
+    """Variables that look like ours and are none: a misspelt setting does nothing, silently."""
+    known = CLIENT_SETTINGS | {field.alias for field in Settings.model_fields.values()}
+    return sorted(
+        name for name in environment if name.startswith("TIDEWIRE_") and name not in known
+    )

@@ -1,0 +1,230 @@
+"""Server-Sent Events over plain ASGI: one answer that does not end.
+
+Works under every ASGI server and in every mount. ``send`` is the only sign of how fast the peer
+reads: a server whose transport is full lets it wait.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from tidewire.core import notices
+from tidewire.core.clock import Clock
+from tidewire.core.connections import Connection
+from tidewire.core.errors import Draining
+from tidewire.core.frame import NAMED, UNNAMED, Encoding
+from tidewire.core.keeper import Keeper
+from tidewire.core.log import Gap
+from tidewire.core.position import Cursor, Edge, Since
+from tidewire.core.reader import HIGH_WATER, Reader
+from tidewire.core.target import Identity
+from tidewire.transports.asgi import Receive, Send, refuse, until_disconnect
+from tidewire.transports.filters import Filter
+
+HEADERS: Final = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store, no-transform"),
+    (b"x-accel-buffering", b"no"),
+)
+CAPABILITIES: Final = ("resume", "polling", "types", "topics", "refresh")
+
+FAREWELL_SECONDS: Final = 0.5
+"""How long a stream that the server cancels may take to say goodbye."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRequest:
+    """What a client asks of a stream.
+
+    Attributes:
+        since: where to start.
+        filter: which types and topics.
+        named: with ``event:`` lines, or without them for native ``onmessage`` handlers.
+        client_type: what the client calls itself.
+        instance_id: a tab's own name.
+    """
+
+    since: Since = Edge.LATEST
+    filter: Filter = field(default_factory=Filter)
+    named: bool = True
+    client_type: str | None = None
+    instance_id: str | None = None
+
+
+class AsgiSink:
+    """A sink on ASGI ``send``."""
+
+    __slots__ = (
+        "_aborted",
+        "_blocked",
+        "_clock",
+        "_closing",
+        "_size",
+        "_waiting",
+        "_wake",
+        "encoding",
+        "on_room",
+    )
+
+    def __init__(self, encoding: Encoding, clock: Clock) -> None:
+        self.encoding = encoding
+        self.on_room: Callable[[], None] | None = None
+        self._clock = clock
+        self._waiting: list[bytes] = []
+        self._size = 0
+        self._closing = False
+        self._aborted = asyncio.Event()
+        self._blocked: float | None = None
+        self._wake = asyncio.Event()
+
+    def write(self, data: bytes) -> None:
+        if not self._closing:
+            self._waiting.append(data)
+            self._size += len(data)
+            self._wake.set()
+
+    def room(self) -> bool:
+        return self._size < HIGH_WATER
+
+    def blocked_since(self) -> float | None:
+        return self._blocked
+
+    def close(self) -> None:
+        self._closing = True
+        self._wake.set()
+
+    def abort(self) -> None:
+        self._waiting.clear()
+        self.close()
+        self._aborted.set()
+
+    async def aborted(self) -> None:
+        """Returns when the sink was aborted."""
+        await self._aborted.wait()
+
+    async def run(self, send: Send) -> None:
+        """Sends what is written, joined, until the sink is closed and empty."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                data = b"".join(self._waiting)
+                self._waiting.clear()
+                self._blocked = self._clock.monotonic()
+                await send({"type": "http.response.body", "body": data, "more_body": True})
+                self._blocked = None
+                was_full = not self.room()
+                self._size -= len(data)
+                if was_full and self.room() and self.on_room is not None:
+                    self.on_room()
+            if self._closing:
+                return
+
+
+class Stream:
+    """One stream that was asked for and may be opened: an ASGI application for one request."""
+
+    def __init__(
+        self, keeper: Keeper, connection: Connection, sink: AsgiSink, opening: bytes
+    ) -> None:
+        self._keeper = keeper
+        self._connection = connection
+        self._sink = sink
+        self._opening = opening
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        try:
+            await self._keeper.admit(self._connection)
+        except Draining as error:
+            await refuse(error, send)
+            return
+        sink = self._sink
+        tasks = [asyncio.create_task(until_disconnect(receive))]
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": list(HEADERS)})
+            await send({"type": "http.response.body", "body": self._opening, "more_body": True})
+            self._keeper.opened(self._connection)
+            writing = asyncio.create_task(sink.run(send))
+            tasks += [writing, asyncio.create_task(sink.aborted())]
+            try:
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            except asyncio.CancelledError:
+                # Servers that do not tell of their shutdown cancel what is left at its end.
+                self._keeper.farewell(self._connection)
+                await asyncio.wait([writing], timeout=FAREWELL_SECONDS)
+                raise
+            if writing.done():
+                # Some servers raise when they write to a client who has gone.
+                with contextlib.suppress(OSError):
+                    writing.result()
+                    await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            self._keeper.release(self._connection)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def open_stream(
+    keeper: Keeper, identity: Identity, request: StreamRequest, *, newest: int, version: str
+) -> Stream:
+    """Finds where a stream starts, and makes it.
+
+    Args:
+        keeper: who will keep the connection.
+        identity: who asks.
+        request: what they ask.
+        newest: a start that is not a cursor replays at most so many entries.
+        version: what ``serverInfo`` says.
+
+    Raises:
+        Forbidden: a topic is not granted.
+    """
+    clock = keeper.clock
+    place = await keeper.hub.locate(request.since, newest=newest)
+    sink = AsgiSink(NAMED if request.named else UNNAMED, clock)
+    reader = Reader(
+        identity,
+        sink,
+        place.start,
+        types=request.filter.types,
+        topics=request.filter.topics,
+    )
+    connection = Connection(
+        reader,
+        "sse",
+        connected_at=clock.now(),
+        opened=clock.monotonic(),
+        client_type=request.client_type,
+        instance_id=request.instance_id,
+    )
+    data = {
+        "clientId": connection.id,
+        "serverInfo": {
+            "version": version,
+            "capabilities": CAPABILITIES,
+            "pingInterval": round(keeper.ping_interval * 1000),
+        },
+        "clientInfo": {
+            "connectedAt": connection.connected_at,
+            "authMethod": identity.method,
+            "clientType": request.client_type,
+        },
+        "resumed": isinstance(request.since, Cursor) and place.gap is None,
+        "degraded": False,
+    }
+    return Stream(
+        keeper, connection, sink, _opening(sink.encoding, data, place.start, place.gap, clock.now())
+    )
+
+
+def _opening(
+    encoding: Encoding, data: dict[str, Any], start: object, gap: Gap | None, now: int
+) -> bytes:
+    cursor = str(start) if gap is None else None
+    opening = encoding.control(notices.connected(data, cursor=cursor, now=now))
+    if gap is not None:
+        opening += encoding.control(notices.gap(gap, now=now))
+    return opening
