@@ -1,0 +1,1 @@
+"""The command, and Tidewire as a server of its own."""

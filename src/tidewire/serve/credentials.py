@@ -1,0 +1,50 @@
+"""How the command line proves who it is to a server."""
+
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from tidewire.auth.authenticator import LOOPBACK
+from tidewire.auth.tokens import Tokens
+from tidewire.core.clock import SystemClock
+from tidewire.core.errors import ConfigurationError
+from tidewire.http.settings import SECRET_SETTINGS, Settings
+from tidewire.serve.devsecret import find_secret
+
+
+def signing_tokens(url: str) -> Tokens:
+    """Tokens that the server at ``url`` accepts: by the secret in the environment, else by that
+    of the development server on this machine.
+
+    Raises:
+        ConfigurationError: there is neither.
+    """
+    settings = Settings.load()
+    shared: Sequence[str] = settings.secrets
+    if not shared:
+        address = urlsplit(url)
+        if address.hostname in LOOPBACK:
+            found = find_secret(address.port or 80)
+            shared = [found] if found is not None else []
+    if not shared:
+        raise ConfigurationError(
+            f"No secret to sign a token with. Set {SECRET_SETTINGS[0]} as the server has it, give "
+            f"--token, or start a development server: tidewire serve --dev (looked for one at "
+            f"{url})."
+        )
+    return Tokens(shared, clock=SystemClock(), setting=settings.secret_setting)
+
+
+def token_for(
+    url: str,
+    given: str | None,
+    user_id: str,
+    *,
+    roles: Sequence[str] = (),
+    permissions: Sequence[str] = (),
+    topics: Sequence[str] = (),
+) -> str:
+    """The token that was given, or a new one for this user."""
+    if given is not None:
+        return given
+    tokens = signing_tokens(url)
+    return tokens.issue(user_id, roles=roles, permissions=permissions, topics=topics).token
