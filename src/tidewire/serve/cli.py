@@ -23,7 +23,7 @@ from tidewire.http.settings import Settings, unknown_settings
 from tidewire.serve import publishing
 from tidewire.serve.credentials import signing_tokens, token_for
 from tidewire.serve.devsecret import new_secret, published
-from tidewire.serve.server import Application, run
+from tidewire.serve.server import Application, bind, run
 from tidewire.version import __version__
 
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
@@ -103,14 +103,11 @@ def serve(
             f"In development mode anybody who reaches the port is who they say, so it listens on "
             f"loopback only, not on {host}. If you mean it, add --dev-allow-remote."
         )
-    if dev and reload and port == 0:
-        raise ConfigurationError("--dev with --reload needs a fixed --port.")
     given: dict[str, Any] = {}
     if log is not None:
         given["log_url"] = log
     settings = Settings.load(**given)
-    made_secret = dev and not settings.secrets
-    if made_secret:
+    if dev and not settings.secrets:
         # For this process and for those that --reload starts.
         os.environ["SSE_JWT_SECRET"] = new_secret()
         settings = Settings.load(**given)
@@ -120,11 +117,11 @@ def serve(
         dev=dev,
         dev_allow_remote=dev_allow_remote,
     )
-    with contextlib.ExitStack() as stack:
-        if dev and port != 0:
-            stack.enter_context(published(settings.secrets[0], port))
-        announce = Announcement(dev=dev, alone=target is None)
-        run(application, host=host, port=port, reload=reload, announce=announce)
+    announce = Announcement(dev=dev, alone=target is None)
+    with bind(host, port) as listener, contextlib.ExitStack() as stack:
+        if dev:
+            stack.enter_context(published(settings.secrets[0], listener.getsockname()[1]))
+        run(application, listener, reload=reload, announce=announce)
 
 
 class Announcement:

@@ -14,12 +14,14 @@ from uvicorn.importer import import_from_string
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.supervisors import ChangeReload
 
+from tidewire.core.errors import ConfigurationError
 from tidewire.core.reader import HIGH_WATER
 from tidewire.http.app import Tidewire
 from tidewire.http.routes.streams import DRAIN_EXTENSION
 from tidewire.http.settings import Settings
 
 SEND_BUFFER_BYTES: Final = 128 * 1024
+BACKLOG: Final = 4096
 PEER_TIMEOUT_MS: Final = 60_000
 OTHER_REQUESTS_SECONDS: Final = 0.5
 """How long requests that are no streams may take to end, after the streams are gone."""
@@ -116,8 +118,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started and self._announce is not None:
-            host, port = self.servers[0].sockets[0].getsockname()[:2]
-            self._announce(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+            self._announce(url_of(self.servers[0].sockets[0]))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # New connections first: who is sent away must not come back to this process.
@@ -138,24 +139,45 @@ def raise_file_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def bind(host: str, port: int) -> socket.socket:
+    """Opens the listening socket; port 0 takes a free one.
+
+    Raises:
+        ConfigurationError: the address cannot be used.
+    """
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise ConfigurationError(
+            f"Cannot listen on {host}, port {port}: {error.strerror}. Choose another with --host "
+            "and --port."
+        ) from error
+    listener.set_inheritable(True)
+    return listener
+
+
+def url_of(listener: socket.socket) -> str:
+    """Where a listening socket is reached."""
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
 def run(
     application: Application,
+    listener: socket.socket,
     *,
-    host: str,
-    port: int,
     reload: bool = False,
     announce: Callable[[str], None] | None = None,
 ) -> None:
-    """Serves until SIGINT or SIGTERM.
+    """Serves on a socket until SIGINT or SIGTERM.
 
     Raises:
         ConfigurationError: see `Application.load`.
     """
     options: dict[str, Any] = {
-        "host": host,
-        "port": port,
         "http": Protocol,
-        "reload": reload,
+        "backlog": BACKLOG,
         # A query may hold a token, and uvicorn's access log has the query.
         "access_log": False,
         "log_config": None,
@@ -165,7 +187,9 @@ def run(
     config = uvicorn.Config(application, **options)
     server = Server(application, config, announce)
     if reload:
-        ChangeReload(config, target=server.run, sockets=[config.bind_socket()]).run()
+        # uvicorn sets this by itself only for an application that is an import string.
+        config.reload_dirs = [Path.cwd()]
+        ChangeReload(config, target=server.run, sockets=[listener]).run()
     else:
         application.load()
-        server.run()
+        server.run(sockets=[listener])

@@ -151,10 +151,12 @@ class Stream:
             try:
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             except asyncio.CancelledError:
-                # Servers that do not tell of their shutdown cancel what is left at its end.
+                # Servers that do not tell of their shutdown cancel what is left at its end. A
+                # stream that could still say goodbye has ended well: there is nothing to raise.
                 self._keeper.farewell(self._connection)
                 await asyncio.wait([writing], timeout=FAREWELL_SECONDS)
-                raise
+                if not writing.done():
+                    raise
             if writing.done():
                 # Some servers raise when they write to a client who has gone.
                 with contextlib.suppress(OSError):

@@ -1,0 +1,105 @@
+"""Processes that tests start: the command as a user runs it, and real clients beside it."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+Value = TypeVar("Value")
+
+COMMAND = str(Path(sys.executable).parent / "tidewire")
+LISTENING = re.compile(r"(http://[0-9.]+:[0-9]+)")
+
+
+def until(found: Callable[[], Value | None], seconds: float = 10.0) -> Value:
+    """Waits for a condition and returns what it found."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        value = found()
+        if value:
+            return value
+        time.sleep(0.01)
+    raise AssertionError(f"did not come within {seconds} s")
+
+
+class Process:
+    """A process whose output is kept in a file, so that nothing blocks on a pipe."""
+
+    def __init__(
+        self, command: Sequence[str], folder: Path, env: dict[str, str], cwd: Path | None = None
+    ) -> None:
+        self.path = folder / f"output-{time.monotonic_ns()}"
+        with self.path.open("wb") as output:
+            self.popen = subprocess.Popen(
+                command,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env=env,
+                cwd=cwd,
+                start_new_session=True,
+            )
+
+    @property
+    def output(self) -> str:
+        return self.path.read_text(errors="replace")
+
+    def until(self, text: str, seconds: float = 10.0) -> str:
+        """Waits until the output has a text; returns the output."""
+
+        def found() -> str | None:
+            output = self.output
+            if text in output:
+                return output
+            assert self.popen.poll() is None, f"ended with {self.popen.returncode}: {output}"
+            return None
+
+        return until(found, seconds)
+
+    def stop(self, sign: int = signal.SIGTERM, seconds: float = 15.0) -> float:
+        """Sends a signal and waits for the end; returns how many seconds it took."""
+        began = time.monotonic()
+        if self.popen.poll() is None:
+            self.popen.send_signal(sign)
+            self.popen.wait(seconds)
+        return time.monotonic() - began
+
+    def end(self) -> None:
+        """Ends it and what it has started, whatever it does."""
+        if self.popen.poll() is None:
+            os.killpg(self.popen.pid, signal.SIGKILL)
+            self.popen.wait()
+
+
+@contextmanager
+def running(
+    command: Sequence[str], folder: Path, env: dict[str, str], cwd: Path | None = None
+) -> Iterator[Process]:
+    process = Process(command, folder, env, cwd)
+    try:
+        yield process
+    finally:
+        process.end()
+
+
+def clean_environment(folder: Path, **more: str) -> dict[str, str]:
+    """An environment without settings of ours, with a folder of its own for secrets."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("TIDEWIRE_", "SSE_", "NEXTAUTH_"))
+    }
+    return {**kept, "XDG_RUNTIME_DIR": str(folder), "COLUMNS": "200", **more}
+
+
+def url_in(process: Process, seconds: float = 20.0) -> str:
+    """The address that a server printed."""
+    match = LISTENING.search(process.until("listens on", seconds))
+    assert match is not None
+    return match[1]

@@ -1,0 +1,262 @@
+"""The commands as users run them, with real processes and curl."""
+
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.serve.conftest import DevServer
+from tests.serve.processes import COMMAND, Process, running, until
+
+ID = re.compile(r"^id: (.+)$", re.MULTILINE)
+
+
+def tidewire(
+    server: DevServer, *arguments: str, stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [COMMAND, *arguments, "--url", server.url],
+        env=server.env,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def publish(server: DevServer, *arguments: str) -> str:
+    done = tidewire(server, "publish", *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@contextmanager
+def curl(server: DevServer, path: str, *options: str) -> Iterator[Process]:
+    with running(
+        ["curl", "-sN", *options, server.url + path], server.folder, server.env
+    ) as process:
+        yield process
+
+
+def events(output: str) -> list[dict[str, object]]:
+    """The log events in what curl printed."""
+    envelopes = [
+        json.loads(line.removeprefix("data: "))
+        for line in output.splitlines()
+        if line.startswith("data: ")
+    ]
+    return [envelope for envelope in envelopes if "id" in envelope]
+
+
+def test_curl_shows_connected_at_once(dev_server: DevServer) -> None:
+    with curl(dev_server, "/api/sse?userId=alice") as stream:
+        stream.until("event: connected\n", seconds=2)
+
+
+def test_what_is_published_arrives_only_where_it_may(dev_server: DevServer) -> None:
+    with (
+        curl(dev_server, "/api/sse?userId=alice") as alice,
+        curl(dev_server, "/api/sse?userId=bob&roles=EDITOR") as bob,
+    ):
+        alice.until("connected")
+        bob.until("connected")
+        to_user = publish(dev_server, "notification", '{"title":"one"}', "--user", "alice")
+        to_role = publish(dev_server, "notification", '{"title":"two"}', "--role", "EDITOR")
+        to_all = publish(dev_server, "notification", '{"title":"three"}')
+        alice.until(to_all)
+        bob.until(to_all)
+        assert [event["id"] for event in events(alice.output)] == [to_user, to_all]
+        assert [event["id"] for event in events(bob.output)] == [to_role, to_all]
+
+
+def test_fifty_events_missed_come_back_on_either_transport(dev_server: DevServer) -> None:
+    with curl(dev_server, "/api/sse?userId=alice") as stream:
+        stream.until("connected")
+        publish(dev_server, "notification", '{"n":-1}')
+        stream.until('"n":-1')
+        cursor = ID.findall(stream.output)[-1]
+        stream.stop(signal.SIGKILL)
+    lines = "".join(f'{{"n":{n}}}\n' for n in range(50))
+    done = tidewire(dev_server, "publish", "notification", "-", stdin=lines)
+    ids = done.stdout.split()
+    assert len(ids) == 50, done.stderr
+
+    header = ("-H", f"Last-Event-ID: {cursor}")
+    with curl(dev_server, "/api/sse?userId=alice", *header) as stream:
+        stream.until(ids[-1])
+        marker = publish(dev_server, "notification", '{"n":"end"}')
+        stream.until(marker)
+        assert [event["id"] for event in events(stream.output)] == [*ids, marker]
+        assert '"resumed":true' in stream.output
+
+    polled: list[str] = []
+    at, from_polling = cursor, ""
+    with httpx.Client(base_url=dev_server.url) as http:
+        while True:
+            page = http.get(
+                "/api/realtime/polling", params={"userId": "alice", "since": at, "limit": 7}
+            ).json()
+            polled += [event["id"] for event in page["events"]]
+            assert len(page["events"]) == 7 or not page["hasMore"]
+            assert page["gap"] is None
+            at = page["cursor"]
+            if len(polled) == 21:
+                from_polling = at
+            if not page["hasMore"]:
+                break
+    assert polled == [*ids, marker]
+
+    header = ("-H", f"Last-Event-ID: {from_polling}")
+    with curl(dev_server, "/api/sse?userId=alice", *header) as stream:
+        stream.until(marker)
+        assert [event["id"] for event in events(stream.output)] == [*ids[21:], marker]
+
+
+def test_tail_prints_events_as_json_and_goes_on_after_a_restart(
+    tmp_path: Path, env: dict[str, str]
+) -> None:
+    env = {**env, "SSE_JWT_SECRET": "a secret that outlives the server it signs for"}
+    serve = [COMMAND, "serve", "--dev", "--port"]
+    with running([*serve, "0"], tmp_path, env) as first:
+        url = until(lambda: re.search(r"http://[0-9.]+:([0-9]+)", first.output))
+        server = DevServer(first, url[0], env, tmp_path)
+        with running([COMMAND, "tail", "--json", "--url", url[0]], tmp_path, env) as tail:
+            # It prints nothing until something comes; publish until it is there.
+            until(lambda: publish(server, "tick", "1") and events_of(tail))
+            first.stop()
+            with running([*serve, url[1]], tmp_path, env) as second:
+                second.until("listens on", seconds=20)
+                server = DevServer(second, url[0], env, tmp_path)
+                tail.until('"reason": "epoch"', seconds=20)
+                last = publish(server, "tick", "2")
+                tail.until(last)
+
+
+def events_of(tail: Process) -> list[str]:
+    return [line for line in tail.output.splitlines() if '"type": "tick"' in line]
+
+
+def test_publishing_whole_events_from_standard_input_keeps_their_order(
+    dev_server: DevServer,
+) -> None:
+    whole = [{"type": "step", "data": n, "metadata": {"userIds": ["alice"]}} for n in range(1200)]
+    stdin = "".join(json.dumps(event) + "\n" for event in whole)
+    done = tidewire(dev_server, "publish", "-", stdin=stdin)
+    assert done.returncode == 0, done.stderr
+    assert "1,200 published" in done.stderr
+    seen: list[object] = []
+    at = "earliest"
+    with httpx.Client(base_url=dev_server.url) as http:
+        for _ in range(3):
+            page = http.get(
+                "/api/realtime/polling", params={"userId": "alice", "since": at, "limit": 500}
+            ).json()
+            seen += [event["data"] for event in page["events"]]
+            at = page["cursor"]
+    assert seen == list(range(1200))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("publish", "ping"), "reserved"),
+        (("publish", "notification", "{oops"), "DATA is not JSON"),
+        (("publish", "notification", "1", "--user", ""), "metadata.userIds"),
+        (("publish", "notification", "1", "--priority", "urgent"), "priority"),
+        (("publish", "-", "--user", "alice"), "each line is a whole event"),
+        (("tail", "--since", "yesterday"), "not a cursor"),
+        (("tail", "--token", "nonsense"), "AUTH_INVALID_TOKEN"),
+    ],
+)
+def test_a_wrong_command_line_is_answered_in_a_line_and_not_with_a_traceback(
+    dev_server: DevServer, arguments: tuple[str, ...], told: str
+) -> None:
+    done = tidewire(dev_server, *arguments)
+    assert done.returncode != 0
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_server_that_is_not_there_is_said_to_be_out_of_reach(
+    tmp_path: Path, env: dict[str, str]
+) -> None:
+    with running(["true"], tmp_path, env) as nothing:
+        nowhere = DevServer(nothing, "http://127.0.0.1:9", env, tmp_path)
+        done = tidewire(nowhere, "publish", "tick", "--token", "any")
+    assert done.returncode == 1
+    assert "cannot be reached" in done.stderr
+
+
+def test_token_prints_a_token_that_opens_a_stream(dev_server: DevServer) -> None:
+    done = tidewire(dev_server, "token", "--user", "carol", "--role", "EDITOR")
+    bearer = ("-H", f"Authorization: Bearer {done.stdout.strip()}")
+    with curl(dev_server, "/api/sse", *bearer) as stream:
+        stream.until('"authMethod":"bearer_token"')
+        marker = publish(dev_server, "notification", "1", "--role", "EDITOR")
+        stream.until(marker)
+
+
+def test_without_a_secret_the_server_refuses_to_start_and_names_the_setting(
+    tmp_path: Path, env: dict[str, str]
+) -> None:
+    with running([COMMAND, "serve", "--port", "0"], tmp_path, env) as process:
+        assert process.popen.wait(20) == 2
+        assert "SSE_JWT_SECRET" in process.output
+        assert "--dev" in process.output
+        assert "Traceback" not in process.output
+
+
+def test_development_mode_does_not_listen_beyond_loopback_unless_it_is_meant(
+    tmp_path: Path, env: dict[str, str]
+) -> None:
+    command = [COMMAND, "serve", "--dev", "--host", "0.0.0.0", "--port", "0"]  # noqa: S104
+    with running(command, tmp_path, env) as process:
+        assert process.popen.wait(20) == 2
+        assert "--dev-allow-remote" in process.output
+
+
+def test_a_port_that_is_taken_is_said_to_be(dev_server: DevServer) -> None:
+    port = dev_server.url.rpartition(":")[2]
+    command = [COMMAND, "serve", "--dev", "--port", port]
+    with running(command, dev_server.folder, dev_server.env) as process:
+        assert process.popen.wait(20) == 2
+        assert "Address already in use" in process.output
+
+
+def test_a_misspelt_setting_is_said_to_do_nothing(tmp_path: Path, env: dict[str, str]) -> None:
+    env["TIDEWIRE_PING_INTERVALL"] = "5"
+    with running([COMMAND, "serve", "--dev", "--port", "0"], tmp_path, env) as process:
+        assert "TIDEWIRE_PING_INTERVALL is not a setting" in process.until("listens on", 20)
+
+
+def test_the_development_secret_is_readable_by_its_user_alone_and_goes_with_the_server(
+    dev_server: DevServer,
+) -> None:
+    (secret,) = dev_server.folder.glob("tidewire-*/*.secret")
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    assert stat.S_IMODE(secret.parent.stat().st_mode) == 0o700
+    assert secret.read_text() not in dev_server.process.output
+    dev_server.process.stop(signal.SIGINT)
+    assert not secret.exists()
+
+
+def test_a_folder_for_secrets_that_others_can_read_is_refused(
+    tmp_path: Path, env: dict[str, str]
+) -> None:
+    (tmp_path / f"tidewire-{os.getuid()}").mkdir(mode=0o755)
+    with running([COMMAND, "serve", "--dev", "--port", "0"], tmp_path, env) as process:
+        assert process.popen.wait(20) == 2
+        assert "mode 0700" in process.output
+
+
+def test_the_version_is_printed() -> None:
+    done = subprocess.run([COMMAND, "--version"], capture_output=True, text=True, check=True)
+    assert re.fullmatch(r"tidewire [0-9]+\.[0-9]+\.[0-9]+\n", done.stdout)
