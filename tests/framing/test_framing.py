@@ -5,6 +5,7 @@ import json
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -133,7 +134,7 @@ encodings = st.sampled_from([NAMED, UNNAMED])
 def cut(stream: bytes, places: Sequence[int]) -> list[bytes]:
     """The stream as chunks, cut at these places."""
     ends = sorted({place % (len(stream) + 1) for place in places} | {0, len(stream)})
-    return [stream[start:end] for start, end in zip(ends, ends[1:], strict=False)]
+    return [stream[start:end] for start, end in pairwise(ends)]
 
 
 places = st.lists(st.integers(min_value=0, max_value=1 << 20), max_size=12)

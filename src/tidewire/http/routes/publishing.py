@@ -68,7 +68,7 @@ def add_publishing_routes(router: APIRouter, service: Service) -> None:
         "/api/realtime/test",
         summary="Publish something to see it arrive",
         response_model=Tested,
-        response_model_exclude_none=True,
+        response_model_exclude_unset=True,
         responses=problem_responses(413, 422),
         openapi_extra=body_schema(TestBody.model_json_schema()),
         tags=["publishing"],
@@ -86,6 +86,7 @@ def add_publishing_routes(router: APIRouter, service: Service) -> None:
             data = {"message": asked.message, **data}
         event = Event(asked.type, data, priority=asked.priority, target=_target(asked, value))
         event_id = await service.publish(event)
+        hint = _hint(asked.type)
         return Tested(
             success=True,
             eventId=event_id,
@@ -93,7 +94,7 @@ def add_publishing_routes(router: APIRouter, service: Service) -> None:
             target=asked.target,
             targetValue=value,
             timestamp=Position.parse(event_id).ms,
-            hint=_hint(asked.type),
+            **({} if hint is None else {"hint": hint}),
         )
 
 
@@ -121,7 +122,8 @@ def _key(request: Request, identity: Identity, body: bytes) -> IdempotencyKey | 
     key = request.headers.get("idempotency-key")
     if key is None:
         return None
-    if not 0 < len(key.encode()) <= MAX_KEY_BYTES:
+    # Starlette decodes headers as Latin-1: a character is a byte.
+    if not 0 < len(key) <= MAX_KEY_BYTES:
         raise InvalidParameter(
             f"Idempotency-Key must have 1–{MAX_KEY_BYTES} bytes.", parameter="Idempotency-Key"
         )
