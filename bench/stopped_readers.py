@@ -8,6 +8,7 @@ have stopped. After each pass the stopped ones read on, and must get every event
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import platform
@@ -185,6 +186,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=default)
     options = Options(**vars(parser.parse_args()))
     os.sched_setaffinity(0, {LOAD_CPU})
+    gc.disable()  # pauses of the load tool would count as the server's
     print(
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; "
         f"{options.events:,} events of {options.size} bytes at {options.rate:,}/s to "

@@ -1,6 +1,7 @@
 """Tidewire on uvicorn: streams are told of a shutdown before uvicorn waits for them."""
 
 import asyncio
+import gc
 import resource
 import socket
 import sys
@@ -130,6 +131,9 @@ class Server(uvicorn.Server):
     async def _serve(self, sockets: list[socket.socket] | None = None) -> None:
         raise_file_limit()
         self._application.load()
+        # What is loaded stays: collections need not walk it again while events pass.
+        gc.collect()
+        gc.freeze()
         await super()._serve(sockets)
 
 
