@@ -3,6 +3,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from tests.serve.processes import COMMAND, Process, clean_environment, running, url_in
 
 

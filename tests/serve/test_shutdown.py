@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from tests.serve.conftest import DevServer
 from tests.serve.processes import COMMAND, Process, running, url_in
 from tests.serve.streams import open_stream, open_streams

@@ -21,14 +21,13 @@ from tidewire.core.errors import ConfigurationError, InvalidParameter, TidewireE
 from tidewire.core.target import Target
 from tidewire.http.settings import Settings, unknown_settings
 from tidewire.serve import publishing
-from tidewire.serve.credentials import signing_tokens, token_for
+from tidewire.serve.credentials import LOOPBACK_HOSTS, signing_tokens, token_for
 from tidewire.serve.devsecret import new_secret, published
 from tidewire.serve.server import Application, bind, run
 from tidewire.version import __version__
 
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
 COMMAND_USER: Final = "tidewire-cli"
-LOOPBACK_HOSTS: Final = ("127.0.0.1", "::1", "localhost")
 
 app = typer.Typer(
     help="Realtime events that always arrive.",

@@ -1,14 +1,16 @@
 """How the command line proves who it is to a server."""
 
 from collections.abc import Sequence
+from typing import Final
 from urllib.parse import urlsplit
 
-from tidewire.auth.authenticator import LOOPBACK
 from tidewire.auth.tokens import Tokens
 from tidewire.core.clock import SystemClock
 from tidewire.core.errors import ConfigurationError
 from tidewire.http.settings import SECRET_SETTINGS, Settings
 from tidewire.serve.devsecret import find_secret
+
+LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def signing_tokens(url: str) -> Tokens:
@@ -22,7 +24,7 @@ def signing_tokens(url: str) -> Tokens:
     shared: Sequence[str] = settings.secrets
     if not shared:
         address = urlsplit(url)
-        if address.hostname in LOOPBACK:
+        if address.hostname in LOOPBACK_HOSTS:
             found = find_secret(address.port or 80)
             shared = [found] if found is not None else []
     if not shared:
