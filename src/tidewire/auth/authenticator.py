@@ -4,6 +4,7 @@ The first way whose credential is *present* decides. A bad credential is an erro
 falls through to a weaker way.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Final, Protocol
 
@@ -14,6 +15,9 @@ from tidewire.core.errors import AuthenticationError, Forbidden, InvalidParamete
 from tidewire.core.target import Identity
 
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+# What may stand in Host, and after the scheme in Origin.
+_AUTHORITY: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:@/\s]+))(?::[0-9]+)?")
 
 
 class Method(Protocol):
@@ -112,24 +116,23 @@ class DevelopmentParameter:
         )
 
     def _check_local(self, request: HTTPConnection) -> None:
-        if request.url.hostname not in LOOPBACK:
+        # The header as it came: where it is malformed, request.url names the server's own address.
+        if _host(request.headers.get("host", "")) not in LOOPBACK:
             raise Forbidden(
                 "The development parameter works only for requests to a loopback host, such as "
                 "http://127.0.0.1:8000. To allow others, start with --dev-allow-remote."
             )
         origin = request.headers.get("origin")
-        if origin is not None and _host(origin) not in LOOPBACK:
+        if origin is not None and _host(origin.partition("://")[2]) not in LOOPBACK:
             raise Forbidden(
                 "The development parameter works only from pages of a loopback origin, such as "
                 "http://localhost:3000."
             )
 
 
-def _host(origin: str) -> str:
-    host = origin.partition("://")[2]
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]
+def _host(authority: str) -> str:
+    match = _AUTHORITY.fullmatch(authority)
+    return "" if match is None else (match[1] or match[2]).lower()
 
 
 def _listed(text: str | None) -> frozenset[str]:
