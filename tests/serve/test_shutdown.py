@@ -138,7 +138,7 @@ async def test_servers_that_cancel_what_is_left_let_streams_say_goodbye(
         url = await reachable(server, port)
         async with open_streams(url, 3) as streams, stopped(server) as took:
             await asyncio.gather(*(stream.to_the_end() for stream in streams))
-        assert [stream.reconnect_after for stream in streams] == [250] * 3
+        assert sorted(stream.reconnect_after for stream in streams) == [250, 252, 254]
         assert took[0] < 5
         assert "tidewire" not in server.output
 

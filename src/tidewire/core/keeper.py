@@ -70,7 +70,7 @@ class Keeper:
         self.clock = clock
         self._journal = journal
         self._agenda = _Agenda()
-        self._pings = 0
+        self._pings = self._sent_away = 0
         self._next_ping = self._next_sweep = self._next_canary = 0.0
         self._unheard: Position | None = None
         self._deaf = False
@@ -104,10 +104,8 @@ class Keeper:
         if self.phase is not Phase.OPEN:
             return
         self.phase = Phase.DRAINING
-        for slot, connection in enumerate(tuple(self.connections)):
-            self.close(
-                connection, "shutdown", RECONNECT_FIRST_MS + slot * 1000 // RECONNECTS_PER_SECOND
-            )
+        for connection in tuple(self.connections):
+            self._send_away(connection)
         self._empty.clear()
         if len(self.connections):
             try:
@@ -197,7 +195,12 @@ class Keeper:
 
     def farewell(self, connection: Connection) -> None:
         """Closes a connection that the server takes away as it goes down."""
-        self.close(connection, "shutdown", RECONNECT_FIRST_MS)
+        self._send_away(connection)
+
+    def _send_away(self, connection: Connection) -> None:
+        slot = self._sent_away * 1000 // RECONNECTS_PER_SECOND
+        self._sent_away += 1
+        self.close(connection, "shutdown", RECONNECT_FIRST_MS + slot)
 
     def _obey(self, command: Disconnect) -> None:
         if command.client_id is not None:
@@ -298,8 +301,7 @@ class _Agenda:
         self._dead = 0
 
     def put(self, at: int, connection: Connection) -> None:
-        if connection.look_at is not None:
-            self._overtaken()
+        self.forget(connection)
         connection.look_at = at
         heapq.heappush(self._heap, (at, next(self._order), connection))
 
