@@ -6,8 +6,8 @@ from contextlib import aclosing
 from typing import TypeAlias
 
 import pytest
-from tests.fakes import FakeClock
 
+from tests.fakes import FakeClock
 from tidewire.core.clock import Clock
 from tidewire.core.errors import IdempotencyConflict
 from tidewire.core.event import Event
