@@ -212,7 +212,7 @@ _CALM: Final[tuple[st.SearchStrategy[Step], ...]] = (
     st.builds(Sip, _clients),
     st.builds(Sip, _clients),
     st.builds(ReadOn, _clients),
-    st.builds(Become, _clients, st.integers(0, len(VARIANTS) - 1)),
+    *[st.builds(Become, _clients, st.integers(0, len(VARIANTS) - 1))] * 2,
     st.builds(Advance, st.sampled_from((0.001, 1, 60))),
     st.builds(JumpBack, st.integers(1, 100_000)),
     st.just(Ping()),
@@ -234,13 +234,18 @@ _TIGHT: Final = (
 )
 
 
+def _one_of(kinds: tuple[st.SearchStrategy[Step], ...]) -> st.SearchStrategy[Step]:
+    """One of these, each as often as it stands there; `st.one_of` counts repeats once."""
+    return st.integers(0, len(kinds) - 1).flatmap(kinds.__getitem__)
+
+
 @st.composite
 def runs(draw: st.DrawFn) -> Run:
-    """Six runs of seven are on a log wide enough; the seventh has it trimmed, cleared, replaced."""
-    rough = draw(st.integers(0, 6)) == 6
+    """Nine runs of ten are on a log wide enough; the tenth has it trimmed, cleared, replaced."""
+    rough = draw(st.integers(0, 9)) == 7
     steps = draw(
         st.lists(
-            st.tuples(st.one_of(_ROUGH if rough else _CALM), st.integers(0, 4).map(bool)),
+            st.tuples(_one_of(_ROUGH if rough else _CALM), st.integers(0, 4).map(bool)),
             min_size=20,
             max_size=60,
         )
@@ -452,7 +457,7 @@ class Tally:
             "another identity, behind",
             "ping",
         ):
-            assert self.happened[name] >= 3, f"{name}: {self.happened[name]} times"
+            assert self.happened[name] >= 5, f"{name}: {self.happened[name]} times"
 
 
 class World:
@@ -476,6 +481,8 @@ class World:
 
     async def play(self) -> Counter[str]:
         await self.start()
+        for client in self.clients:
+            await self.connect(client, Edge.LATEST)
         for step, settles in self.run.steps:
             await self.take(step)
             self.model.trim()
