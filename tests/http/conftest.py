@@ -1,6 +1,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
+
 from tests.fakes import FakeClock
 from tests.http.server import Live, live, make_tidewire
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
+
 from tests.http.server import Live, check_problem, live, make_tidewire
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -33,6 +34,11 @@ async def server(shared: Live) -> AsyncIterator[Live]:
     yield shared
     assert await shared.cursor() == before, "the log was changed"
     assert (await shared.http.get("/readyz")).status_code == 200
+
+
+def each(*values: Any) -> tuple[Any, ...]:
+    """Values of any types, for a table."""
+    return values
 
 
 def event(**changed: Any) -> dict[str, Any]:
@@ -61,7 +67,7 @@ EVENTS: list[tuple[str, Any, int, str]] = [
     ],
     *[
         (f"type {name!r:.20}", event(type=name), 422, "type")
-        for name in (
+        for name in each(
             "",
             " ",
             " news",

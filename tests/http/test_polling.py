@@ -6,9 +6,9 @@ import time
 from typing import Any
 
 import pytest
+
 from tests.fakes import FakeClock
 from tests.http.server import SECRET, Live, check_problem, live, make_tidewire, until
-
 from tidewire.auth.tokens import Tokens
 from tidewire.transports.polling import WORK_ENTRIES
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import httpx
 import pytest
+
 from tests.fakes import FakeClock
 from tests.http.server import SECRET, Live, check_problem, live, make_tidewire
-
 from tidewire.auth.tokens import Tokens
 from tidewire.core.clock import SystemClock
 

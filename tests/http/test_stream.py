@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 import pytest
+
 from tests.fakes import FakeClock
 from tests.http.server import (
     SECRET,
@@ -15,7 +16,6 @@ from tests.http.server import (
     streaming,
     until,
 )
-
 from tidewire.auth.tokens import Tokens
 from tidewire.core.clock import SystemClock
 

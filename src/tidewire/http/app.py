@@ -3,12 +3,11 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cached_property
-from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from starlette.exceptions import HTTPException
 
-from tidewire.http.problems import Problem, http_exception, problem_route
+from tidewire.http.problems import http_exception, problem_route
 from tidewire.http.routes.probes import add_probe_routes
 from tidewire.http.routes.publishing import add_publishing_routes
 from tidewire.http.routes.streams import add_stream_routes
@@ -52,15 +51,6 @@ class Tidewire(Service):
             exception_handlers={HTTPException: http_exception},
         )
         app.include_router(self.router)
-        document = app.openapi
-
-        def openapi() -> dict[str, Any]:
-            described = document()
-            schemas = described.setdefault("components", {}).setdefault("schemas", {})
-            schemas["Problem"] = Problem.model_json_schema()
-            return described
-
-        app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's way to extend it
         return app
 
     @asynccontextmanager

@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
 
 from tidewire.core.errors import Category, InvalidParameter, NotFound, RequestError, TidewireError
 from tidewire.core.event import encode_json
@@ -32,11 +33,14 @@ class Problem(BaseModel):
 
 
 def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What a route may answer beside its own, for OpenAPI."""
-    schema = {"$ref": "#/components/schemas/Problem"}
+    """What a route may answer beside its own, for OpenAPI. With "default", FastAPI does not add
+    its own form of a 422, which no route here answers."""
+    # In full: a reference would lead nowhere in the document of somebody's application.
+    schema = Problem.model_json_schema()
+    told: list[int | str] = [*sorted({400, 401, 403, 500, 503, *statuses}), "default"]
     return {
         status: {"description": "A problem", "content": {MEDIA_TYPE: {"schema": schema}}}
-        for status in sorted({400, 401, 403, 500, 503, *statuses})
+        for status in told
     }
 
 
@@ -92,6 +96,14 @@ def problem_route(journal: Journal) -> type[APIRoute]:
                     return problem_response(UnexpectedError("The server failed. Try again."))
 
             return handle_or_tell
+
+        async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+            try:
+                await super().handle(scope, receive, send)
+            except HTTPException as error:
+                # The method is refused before the handler above is reached.
+                response = await http_exception(Request(scope), error)
+                await response(scope, receive, send)
 
     return ProblemRoute
 

@@ -23,6 +23,9 @@ def _split(value: Any) -> Any:
 Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
+Seconds = Annotated[float, Field(allow_inf_nan=False)]
+
+
 class Settings(BaseSettings):
     """What can be set. Each field is read from the environment variable that is its alias.
 
@@ -35,10 +38,10 @@ class Settings(BaseSettings):
     sse_jwt_secret: SecretStr | None = Field(None, alias="SSE_JWT_SECRET")
     log_url: str = Field("memory:", alias="TIDEWIRE_LOG_URL")
     retention_events: int = Field(100_000, alias="TIDEWIRE_RETENTION_EVENTS", gt=0)
-    retention_seconds: float = Field(3600, alias="TIDEWIRE_RETENTION_SECONDS", gt=0)
+    retention_seconds: Seconds = Field(3600, alias="TIDEWIRE_RETENTION_SECONDS", gt=0)
     retention_bytes: int = Field(64 * 1024 * 1024, alias="TIDEWIRE_RETENTION_BYTES", gt=0)
-    ping_interval: float = Field(30, alias="TIDEWIRE_PING_INTERVAL", gt=0)
-    drain_seconds: float = Field(1, alias="TIDEWIRE_DRAIN_SECONDS", ge=0)
+    ping_interval: Seconds = Field(30, alias="TIDEWIRE_PING_INTERVAL", gt=0)
+    drain_seconds: Seconds = Field(1, alias="TIDEWIRE_DRAIN_SECONDS", ge=0)
     max_replay_events: int = Field(10_000, alias="TIDEWIRE_MAX_REPLAY_EVENTS", ge=0)
     admin_roles: Listed = Field(("ADMIN", "SUPER_ADMIN"), alias="TIDEWIRE_ADMIN_ROLES")
 

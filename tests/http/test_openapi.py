@@ -1,0 +1,82 @@
+"""What the server says of itself."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+
+from tests.http.server import PROBLEM, Live, make_tidewire
+
+ROUTES = {
+    ("get", "/api/sse"),
+    ("get", "/api/realtime/polling"),
+    ("get", "/api/realtime/cursor"),
+    ("post", "/api/realtime/publish"),
+    ("post", "/api/realtime/test"),
+    ("get", "/api/auth/sse-token"),
+    ("post", "/api/auth/sse-token/refresh"),
+    ("get", "/livez"),
+    ("get", "/readyz"),
+}
+
+
+def included() -> dict[str, Any]:
+    app = FastAPI()
+    app.include_router(make_tidewire().router)
+    return app.openapi()
+
+
+@pytest.fixture(params=["its own", "somebody's"])
+def document(request: pytest.FixtureRequest) -> dict[str, Any]:
+    return make_tidewire().app.openapi() if request.param == "its own" else included()
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            yield method, path, operation
+
+
+async def test_it_is_served_as_openapi_3_1(server: Live) -> None:
+    answer = await server.http.get("/openapi.json")
+    assert answer.status_code == 200
+    assert answer.json()["openapi"].startswith("3.1.")
+    assert answer.json()["info"]["title"] == "Tidewire"
+
+
+def test_every_route_is_described(document: dict[str, Any]) -> None:
+    assert {(method, path) for method, path, _ in operations(document)} == ROUTES
+    for _, _, operation in operations(document):
+        assert operation["summary"]
+        assert operation["tags"]
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    text = json.dumps(document)
+    for reference in {part.split('"')[0] for part in text.split('"$ref": "')[1:]}:
+        found: Any = document
+        for step in reference.removeprefix("#/").split("/"):
+            assert step in found, reference
+            found = found[step]
+
+
+def test_problems_are_described_with_all_their_members(document: dict[str, Any]) -> None:
+    for method, path, operation in operations(document):
+        for status, answer in operation["responses"].items():
+            if status < "400":
+                continue
+            assert list(answer["content"]) == ["application/problem+json"], (method, path, status)
+            schema = answer["content"]["application/problem+json"]["schema"]
+            assert set(schema["properties"]) == set(schema["required"]) == PROBLEM
+        if path != "/livez":
+            assert "503" in operation["responses"], path
+
+
+def test_bodies_are_described(document: dict[str, Any]) -> None:
+    for method, _, operation in operations(document):
+        described = "requestBody" in operation
+        assert described == (method == "post")
+        if described:
+            assert operation["requestBody"]["content"]["application/json"]["schema"]

@@ -1,0 +1,130 @@
+"""The settings: each is read, and a wrong one is refused by its name."""
+
+import os
+from typing import Any
+
+import pytest
+
+from tests.http.server import SECRET
+from tidewire import Settings, Tidewire, create_app
+from tidewire.core.errors import ConfigurationError
+from tidewire.http.settings import unknown_settings
+
+READ: list[tuple[str, str, str, Any]] = [
+    # the variable, what it is set to, the field, its value
+    ("TIDEWIRE_LOG_URL", "memory:x", "log_url", "memory:x"),
+    ("TIDEWIRE_RETENTION_EVENTS", "7", "retention_events", 7),
+    ("TIDEWIRE_RETENTION_SECONDS", "1.5", "retention_seconds", 1.5),
+    ("TIDEWIRE_RETENTION_BYTES", "4096", "retention_bytes", 4096),
+    ("TIDEWIRE_PING_INTERVAL", "2.5", "ping_interval", 2.5),
+    ("TIDEWIRE_DRAIN_SECONDS", "0", "drain_seconds", 0),
+    ("TIDEWIRE_MAX_REPLAY_EVENTS", "0", "max_replay_events", 0),
+    ("TIDEWIRE_ADMIN_ROLES", "ROOT, BOSS,", "admin_roles", ("ROOT", "BOSS")),
+    ("SSE_JWT_SECRET", f"{SECRET}, {SECRET}2", "secrets", (SECRET, f"{SECRET}2")),
+    ("SSE_JWT_SECRET", SECRET, "secret_setting", "SSE_JWT_SECRET"),
+    ("NEXTAUTH_SECRET", f"{SECRET},x", "secrets", (f"{SECRET},x",)),
+]
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith(("TIDEWIRE_", "SSE_", "NEXTAUTH_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.mark.parametrize(("variable", "text", "field", "value"), READ)
+def test_each_setting_is_read_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, variable: str, text: str, field: str, value: Any
+) -> None:
+    assert getattr(Settings.load(), field) != value
+    monkeypatch.setenv(variable, text)
+    assert getattr(Settings.load(), field) == value
+
+
+def test_every_setting_is_in_the_table_above() -> None:
+    aliases = {field.alias for field in Settings.model_fields.values()}
+    assert aliases == {variable for variable, *_ in READ}
+
+
+@pytest.mark.parametrize(
+    ("variable", "texts"),
+    [
+        ("TIDEWIRE_RETENTION_EVENTS", ["", "0", "-1", "x", "1.5", "1e3"]),
+        ("TIDEWIRE_RETENTION_SECONDS", ["", "0", "-1", "x", "nan", "inf"]),
+        ("TIDEWIRE_RETENTION_BYTES", ["", "0", "-1", "64MB"]),
+        ("TIDEWIRE_PING_INTERVAL", ["", "0", "-1", "x", "nan", "inf", "30s"]),
+        ("TIDEWIRE_DRAIN_SECONDS", ["", "-1", "x", "nan", "inf"]),
+        ("TIDEWIRE_MAX_REPLAY_EVENTS", ["", "-1", "x", "1.5"]),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, variable: str, texts: list[str]
+) -> None:
+    for text in texts:
+        monkeypatch.setenv(variable, text)
+        with pytest.raises(ConfigurationError, match=f"^{variable}: "):
+            Settings.load()
+
+
+async def test_a_log_that_there_is_not_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TIDEWIRE_LOG_URL", "carrier-pigeon://user:password@host")
+    tidewire = Tidewire(dev=True)
+    with pytest.raises(ConfigurationError, match="TIDEWIRE_LOG_URL") as raised:
+        await tidewire.start()
+    assert "password" not in str(raised.value)
+
+
+def test_the_secret_of_streams_goes_before_the_secret_of_sessions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NEXTAUTH_SECRET", f"{SECRET}-of-sessions")
+    monkeypatch.setenv("SSE_JWT_SECRET", f"{SECRET}-of-streams")
+    settings = Settings.load()
+    assert settings.secrets == (f"{SECRET}-of-streams",)
+    assert settings.secret_setting == "SSE_JWT_SECRET"
+
+
+def test_what_is_given_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEWIRE_PING_INTERVAL", "5")
+    assert Settings.load(ping_interval=7).ping_interval == 7
+
+
+def test_a_secret_is_not_in_what_is_printed_of_the_settings() -> None:
+    settings = Settings.load(sse_jwt_secret=SECRET, nextauth_secret=SECRET)
+    assert SECRET not in repr(settings) + str(settings) + settings.model_dump_json()
+
+
+@pytest.mark.parametrize("variable", ["SSE_JWT_SECRET", "NEXTAUTH_SECRET"])
+def test_a_short_secret_is_refused_by_the_name_of_its_setting(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "too-short-a-secret")
+    with pytest.raises(ConfigurationError, match=f"^{variable} ") as raised:
+        create_app()
+    assert "too-short-a-secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("text", [None, "", " , "])
+def test_without_a_secret_and_outside_development_nothing_starts(
+    monkeypatch: pytest.MonkeyPatch, text: str | None
+) -> None:
+    if text is not None:
+        monkeypatch.setenv("SSE_JWT_SECRET", text)
+    with pytest.raises(ConfigurationError, match=r"SSE_JWT_SECRET.*NEXTAUTH_SECRET.*--dev"):
+        create_app()
+    Tidewire(dev=True)
+
+
+def test_settings_of_ours_that_do_not_exist_are_found() -> None:
+    environment = {
+        "TIDEWIRE_PING_INTERVALL": "1",
+        "TIDEWIRE_PING_INTERVAL": "1",
+        "TIDEWIRE_ADMIN_ROLE": "x",
+        "TIDEWIRE_URL": "http://localhost",
+        "TIDEWIRE_TOKEN": "x",
+        "PATH": "x",
+    }
+    assert unknown_settings(environment) == ["TIDEWIRE_ADMIN_ROLE", "TIDEWIRE_PING_INTERVALL"]
