@@ -17,7 +17,8 @@ import asyncio
 import json
 import re
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -32,7 +33,7 @@ from tidewire.core.control import LocalBus
 from tidewire.core.event import Event
 from tidewire.core.hub import Hub
 from tidewire.core.keeper import Keeper, Phase
-from tidewire.core.log import Clearable, Gap
+from tidewire.core.log import Clearable, EventLog, Gap, Page
 from tidewire.core.position import Cursor, Edge, Position, Since
 from tidewire.core.reader import HIGH_WATER, Reader, ReaderState
 from tidewire.core.target import Identity
@@ -122,6 +123,13 @@ class Ping:
 
 
 @dataclass(frozen=True)
+class Lag:
+    """The hub hears nothing during the next steps."""
+
+    steps: int
+
+
+@dataclass(frozen=True)
 class Clear:
     pass
 
@@ -144,6 +152,7 @@ Step: TypeAlias = (
     | Advance
     | JumpBack
     | Ping
+    | Lag
     | Clear
     | BeginAnew
 )
@@ -216,6 +225,7 @@ _CALM: Final[tuple[st.SearchStrategy[Step], ...]] = (
     st.builds(Advance, st.sampled_from((0.001, 1, 60))),
     st.builds(JumpBack, st.integers(1, 100_000)),
     st.just(Ping()),
+    st.builds(Lag, st.integers(1, 8)),
 )
 _ROUGH: Final[tuple[st.SearchStrategy[Step], ...]] = (
     *_CALM,
@@ -460,9 +470,33 @@ class Tally:
             assert self.happened[name] >= 5, f"{name}: {self.happened[name]} times"
 
 
+class LaggingLog:
+    """A log whose follower hears nothing while the gate is shut."""
+
+    def __init__(self, log: EventLog) -> None:
+        self.name = log.name
+        self.append = log.append
+        self.read = log.read
+        self.close = log.close
+        self.log = log
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def follow(self, after: Position) -> AsyncGenerator[Page, None]:
+        while True:
+            async with aclosing(self.log.follow(after)) as pages:
+                if await anext(pages, None) is None:
+                    return
+            await self.gate.wait()
+            page = await self.log.read(Cursor(after))
+            after = page.end
+            yield page
+
+
 class World:
     """One run as it is played."""
 
+    log: LaggingLog
     hub: Hub
     keeper: Keeper
     model: ModelLog
@@ -477,6 +511,7 @@ class World:
         self.number = 0
         self.unsettled = 0
         self.settled_head = 0
+        self.lag = 0
         self.happened: Counter[str] = Counter()
 
     async def play(self) -> Counter[str]:
@@ -488,7 +523,12 @@ class World:
             self.model.trim()
             self.unsettled += 1
             self.verify_all()
-            if settles:
+            self.lag -= 1
+            if self.lag > 0:
+                # Who catches up meanwhile does so while the hub stands still.
+                for _ in range(8):
+                    await asyncio.sleep(0)
+            elif settles:
                 await self.settle()
         # Whoever was slow or away comes back and gets the rest.
         for index in range(len(self.clients)):
@@ -501,11 +541,12 @@ class World:
 
     async def start(self) -> None:
         log = await self.make_log(self.run.retention, self.clock)
+        self.log = LaggingLog(log)
         # Only its name cannot be foretold.
         epoch = (await log.read(Edge.LATEST, limit=0)).head.epoch
         self.model = ModelLog(self.run.retention, self.clock, Position(self.clock.now(), 0, epoch))
         journal = FakeJournal()
-        self.hub = Hub(log, clock=self.clock, journal=journal)
+        self.hub = Hub(self.log, clock=self.clock, journal=journal)
         await self.hub.start()
         self.keeper = Keeper(self.hub, LocalBus(), clock=self.clock, journal=journal)
         # Opened without its ticks, which come by the real clock.
@@ -517,7 +558,7 @@ class World:
         for client in self.clients:
             await self.leave(client)
         await self.hub.stop()
-        await self.hub.log.close()
+        await self.log.close()
         assert self.journal.notes == []
         assert len(self.keeper.connections) == 0
         assert self.hub.live == 0
@@ -556,9 +597,12 @@ class World:
                 self.clock.jump(-ms)
             case Ping():
                 self.keeper.ping()
+            case Lag(steps):
+                self.lag = steps + 1
+                self.log.gate.clear()
             case Clear():
-                if isinstance(self.hub.log, Clearable):
-                    await self.hub.log.clear()
+                if isinstance(self.log.log, Clearable):
+                    await self.log.log.clear()
                     self.model.clear()
             case BeginAnew():
                 await self.stop()
@@ -709,6 +753,7 @@ class World:
 
     async def settle(self) -> None:
         """Waits until there is nothing more to do, then checks what was owed."""
+        self.log.gate.set()
         for _ in range(TURNS):
             if self.is_settled():
                 break
