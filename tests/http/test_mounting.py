@@ -192,7 +192,7 @@ async def test_a_stream_passes_through_middleware_as_it_comes(name: str) -> None
         headers = {"Origin": "http://localhost:3000", "Accept-Encoding": "gzip"}
         async with streaming(http, "/api/sse", ALICE, headers) as stream:
             assert (await stream.block()).event == "connected"
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < 3
             assert "content-encoding" not in stream.response.headers
             for number in range(3):
                 await tidewire.publish(Event("news", number))

@@ -179,6 +179,7 @@ async def test_a_message_fills_only_what_is_absent(server: Live) -> None:
     [
         {"target": "user", "targetValue": "bob"},
         {"target": "role", "targetValue": "EDITOR"},
+        {"target": "role", "targetValue": "alice"},
         {"target": "broadcast"},
     ],
 )
@@ -192,7 +193,7 @@ async def test_trying_it_out_for_others_needs_the_permission(
     assert answer.status_code == 200
     assert answer.json()["target"] == body["target"]
     assert answer.json()["targetValue"] == body.get("targetValue")
-    for user, role in (("bob", ""), ("carol", "EDITOR"), ("dave", "")):
+    for user, role in (("bob", ""), ("carol", "EDITOR"), ("dave", "alice")):
         seen = len((await server.poll(user, since=before, roles=role))["events"])
         wanted = body["target"] == "broadcast" or body.get("targetValue") in (user, role)
         assert seen == wanted

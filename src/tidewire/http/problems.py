@@ -1,6 +1,5 @@
 """Errors as answers: problems of RFC 9457, for our own routes wherever they are mounted."""
 
-import math
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, ClassVar, Final
 
@@ -14,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 from tidewire.core.errors import Category, InvalidParameter, NotFound, RequestError, TidewireError
 from tidewire.core.event import encode_json
 from tidewire.core.journal import Journal
+from tidewire.transports.asgi import problem_headers
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -46,13 +46,7 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def problem_response(error: TidewireError) -> Response:
     """The answer that tells of an error."""
-    headers = {"cache-control": "no-store"}
-    if error.status == 401:
-        # RFC 9110 section 15.5.2: a 401 names a way to authenticate.
-        headers["www-authenticate"] = 'Bearer realm="tidewire"'
-    if error.retry_after is not None:
-        headers["retry-after"] = str(math.ceil(error.retry_after / 1000))
-    return Response(encode_json(error.problem()), error.status, headers, MEDIA_TYPE)
+    return Response(encode_json(error.problem()), error.status, problem_headers(error))
 
 
 class MethodNotAllowed(RequestError):
