@@ -1,16 +1,42 @@
-"""Tokens of our own: JSON Web Tokens (RFC 7519) signed with HS256 by a shared secret."""
+"""Tokens: JSON Web Tokens (RFC 7519), our own and those of an issuer that we trust.
+
+Our own are signed with HS256 by a shared secret. Those of an issuer are signed with RS256,
+ES256 or EdDSA by a key of its JWK Set. A shared secret verifies nothing but HS256 and a public
+key never does, so neither can be taken for the other (RFC 8725 sections 2.1 and 3.1).
+"""
 
 import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from joserfc import jwt
-from joserfc.errors import JoseError
+from joserfc.errors import BadSignatureError, JoseError
 from joserfc.jwk import OctKey
 
+from tidewire.auth import jwks
+from tidewire.auth.claims import (
+    OWN_TOKEN,
+    SKEW_SECONDS,
+    ClaimNames,
+    header_of,
+    identity_of,
+    time_of,
+)
+from tidewire.auth.jwks import Jwks
 from tidewire.core.clock import Clock
-from tidewire.core.errors import ConfigurationError, ExpiredToken, InvalidToken
+from tidewire.core.errors import (
+    ConfigurationError,
+    ExpiredToken,
+    InvalidToken,
+    NotConfigured,
+    NotYetValid,
+    TokenTooLarge,
+    WrongAlgorithm,
+    WrongAudience,
+    WrongIssuer,
+    WrongType,
+)
 from tidewire.core.target import Identity
 
 AUDIENCE: Final = "tidewire"
@@ -22,7 +48,6 @@ MIN_SECRET_BYTES: Final = 32
 """RFC 7518 section 3.2: a key of the size of the hash output, or larger."""
 
 _ALGORITHM: Final = "HS256"
-_SKEW_SECONDS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +59,37 @@ class IssuedToken:
     refresh_after: int
 
 
-class Tokens:
-    """Signs with the first secret, verifies with any: so a secret can be rotated."""
+@dataclass(frozen=True, slots=True)
+class TrustedIssuer:
+    """Somebody else whose tokens are good here.
 
-    def __init__(self, shared: Sequence[str], *, clock: Clock, setting: str) -> None:
-        """Takes the secrets, newest first.
+    Attributes:
+        keys: its public keys.
+        issuer: what ``iss`` must be; None: not asked.
+        audiences: one of them must stand in ``aud``.
+        type: what the claim ``typ`` must be; None: not asked.
+        names: where its tokens name the user, roles, permissions and topics.
+    """
+
+    keys: Jwks
+    issuer: str | None = None
+    audiences: tuple[str, ...] = (AUDIENCE,)
+    type: str | None = None
+    names: ClaimNames = field(default_factory=ClaimNames)
+
+
+class Tokens:
+    """The one verifier. Signs with the first secret, verifies with any: so it can be rotated."""
+
+    def __init__(
+        self,
+        shared: Sequence[str],
+        *,
+        clock: Clock,
+        setting: str,
+        trusted: TrustedIssuer | None = None,
+    ) -> None:
+        """Takes the secrets, newest first; none, if all tokens come from the trusted issuer.
 
         Raises:
             ConfigurationError: a secret is too short; the error names ``setting``.
@@ -51,6 +102,13 @@ class Tokens:
                 )
         self._keys = [OctKey.import_key(secret) for secret in shared]
         self._clock = clock
+        self._setting = setting
+        self._trusted = trusted
+
+    @property
+    def can_sign(self) -> bool:
+        """Whether there is a secret to sign with."""
+        return bool(self._keys)
 
     def issue(
         self,
@@ -61,7 +119,13 @@ class Tokens:
         topics: Iterable[str] = (),
         lifetime: int = LIFETIME_SECONDS,
     ) -> IssuedToken:
-        """Makes a token that is good for ``lifetime`` seconds."""
+        """Makes a token that is good for ``lifetime`` seconds.
+
+        Raises:
+            NotConfigured: there is no secret to sign with.
+        """
+        if not self._keys:
+            raise NotConfigured(f"Tokens cannot be signed: set {self._setting}.")
         now = self._clock.now() // 1000
         claims = {
             "sub": user_id,
@@ -78,69 +142,92 @@ class Tokens:
         refresh = now + min(REFRESH_SECONDS, lifetime * 3 // 4)
         return IssuedToken(token, (now + lifetime) * 1000, refresh * 1000)
 
-    def verify(self, token: str, *, method: str) -> Identity:
+    async def verify(self, token: str, *, method: str) -> Identity:
         """Who a token speaks for.
 
         Raises:
             ExpiredToken: its time is over.
-            InvalidToken: anything else is wrong with it.
+            InvalidToken: anything else is wrong with it; its subclasses say what.
+            Unavailable: the trusted issuer's keys cannot be read.
         """
-        claims = self._signed(token)
-        if claims.get("typ") != TYPE:
-            raise InvalidToken(f"The token's 'typ' must be '{TYPE}'. It was made for another use.")
-        audience = claims.get("aud")
-        if AUDIENCE not in (audience if isinstance(audience, list) else [audience]):
-            raise InvalidToken(
-                f"The token's 'aud' must be '{AUDIENCE}'. It was made for another service."
-            )
+        if len(token) > MAX_TOKEN_LENGTH:
+            raise TokenTooLarge(f"A token may have at most {MAX_TOKEN_LENGTH} characters.")
+        header = header_of(token)
+        if header.get("alg") == _ALGORITHM and self._keys:
+            claims, names = self._signed(token), OWN_TOKEN
+            _check_type(claims, TYPE)
+            _check_audience(claims, (AUDIENCE,))
+        elif self._trusted is not None and header.get("alg") in list(jwks.ALGORITHMS):
+            claims, names = await _signed_by(self._trusted, token, header), self._trusted.names
+            if self._trusted.issuer is not None and claims.get("iss") != self._trusted.issuer:
+                raise WrongIssuer("The token's 'iss' is not the issuer that this server trusts.")
+            if self._trusted.type is not None:
+                _check_type(claims, self._trusted.type)
+            _check_audience(claims, self._trusted.audiences)
+        else:
+            raise self._wrong_algorithm()
+        expires_at = self._end(claims)
+        identity = identity_of(claims, names, method=method, expires_at=expires_at)
+        if identity is None:
+            raise InvalidToken(f"The token's {names.user[0]!r} must name a user.")
+        return identity
+
+    def _signed(self, token: str) -> dict[str, Any]:
+        for key in self._keys:
+            try:
+                return jwt.decode(token, key, [_ALGORITHM]).claims
+            except (JoseError, ValueError, TypeError, RecursionError):
+                # What strangers send may fail in any of these ways before it is verified.
+                continue
+        raise InvalidToken("The token is malformed, or was not signed by a secret of this server.")
+
+    def _wrong_algorithm(self) -> WrongAlgorithm:
+        taken = [_ALGORITHM] if self._keys else []
+        if self._trusted is not None:
+            taken += ["RS256", "ES256", "EdDSA"]
+        return WrongAlgorithm(f"The token's 'alg' must be {' or '.join(taken)}.")
+
+    def _end(self, claims: dict[str, Any]) -> int:
         now = self._clock.now() / 1000
-        expires = _time(claims, "exp")
+        expires = time_of(claims, "exp")
         if expires is None:
             raise InvalidToken("The token has no 'exp'. Tokens must say when they end.")
         if now >= expires:
             raise ExpiredToken("The token has expired. Get a new one and try again.")
         for name in ("iat", "nbf"):
-            if (_time(claims, name) or 0) > now + _SKEW_SECONDS:
-                raise InvalidToken(f"The token's {name!r} lies in the future.")
-        user_id, token_id = claims.get("sub"), claims.get("jti")
-        if not isinstance(user_id, str) or not user_id:
-            raise InvalidToken("The token's 'sub' must name a user.")
-        if token_id is not None and not isinstance(token_id, str):
-            raise InvalidToken("The token's 'jti' must be a string.")
-        return Identity(
-            user_id,
-            roles=_names(claims, "roles"),
-            permissions=_names(claims, "permissions"),
-            topics=_names(claims, "topics"),
-            method=method,
-            expires_at=int(expires * 1000),
-            token_id=token_id,
+            if (time_of(claims, name) or 0) > now + SKEW_SECONDS:
+                raise NotYetValid(f"The token's {name!r} lies in the future.")
+        return int(expires * 1000)
+
+
+async def _signed_by(trusted: TrustedIssuer, token: str, header: dict[str, Any]) -> dict[str, Any]:
+    kid = header.get("kid")
+    if kid is not None and not isinstance(kid, str):
+        raise InvalidToken("The token is malformed: its 'kid' must be a string.")
+    keys = await trusted.keys.find(kid)
+    fitting = [key for key in keys if key.fits(header["alg"])]
+    if keys and not fitting:
+        raise WrongAlgorithm("The token's 'alg' is not that of the key that it names.")
+    for key in fitting:
+        try:
+            return key.claims(token)
+        except BadSignatureError:
+            continue
+        except (JoseError, ValueError, TypeError, RecursionError):
+            break
+    raise InvalidToken("The token is malformed, or was not signed by a key of its issuer.")
+
+
+def _check_type(claims: dict[str, Any], wanted: str) -> None:
+    if claims.get("typ") != wanted:
+        raise WrongType(f"The token's 'typ' must be {wanted!r}. It was made for another use.")
+
+
+def _check_audience(claims: dict[str, Any], wanted: Sequence[str]) -> None:
+    audience = claims.get("aud")
+    named = audience if isinstance(audience, list) else [audience]
+    if not any(name in named for name in wanted):
+        raise WrongAudience(
+            f"The token's 'aud' must be {' or '.join(map(repr, wanted))}. "
+            "It was made for another service."
         )
-
-    def _signed(self, token: str) -> dict[str, Any]:
-        if len(token) <= MAX_TOKEN_LENGTH:
-            for key in self._keys:
-                try:
-                    return jwt.decode(token, key, [_ALGORITHM]).claims
-                except (JoseError, ValueError, TypeError, RecursionError):
-                    # What strangers send may fail in any of these ways before it is verified.
-                    continue
-        raise InvalidToken("The token is malformed, or was not signed by a secret of this server.")
-
-
-def _time(claims: dict[str, Any], name: str) -> float | None:
-    value = claims.get(name)
-    if value is None:
-        return None
-    # RFC 7519 section 2: a NumericDate, in seconds. JSON's true is no number here, and beyond
-    # the range of a double there is no date either.
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e12:
-        raise InvalidToken(f"The token's {name!r} must be a time in seconds.")
-    return value
-
-
-def _names(claims: dict[str, Any], name: str) -> frozenset[str]:
-    value = claims.get(name, [])
-    if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
-        raise InvalidToken(f"The token's {name!r} must be a list of names.")
-    return frozenset(value)

@@ -10,11 +10,24 @@
     │   ├── IdempotencyConflict      the same key, another body                        422
     │   └── NotFound                 no such stream, or not yours                      404
     ├── AuthenticationError          the credential is missing or not good             401
-    │   ├── InvalidToken
+    │   ├── InvalidToken             malformed, or signed by nobody whom we trust
+    │   │   ├── TokenTooLarge        longer than any that we read
+    │   │   ├── WrongAlgorithm       signed in a way that we do not take
+    │   │   ├── WrongIssuer          made by somebody else
+    │   │   ├── WrongAudience        made for somebody else
+    │   │   ├── WrongType            made for another use
+    │   │   └── NotYetValid          good later
     │   ├── ExpiredToken
+    │   ├── StaleSession             a session cookie that is over, or not of this server
+    │   ├── CredentialConflict       two good credentials of different users           401
+    │   ├── RevokedCredential        it was good until somebody decided otherwise      401
     │   └── Forbidden                a good credential that may not do this            403
+    ├── LimitError                   too much at once: poll until there is room
+    │   ├── RateLimited              too often                                         429
+    │   └── TooManyConnections       too many at a time                                429
     ├── ServiceError                 ours: try again later, or tell the operator
     │   ├── Unavailable              not started, or deaf                              503
+    │   │   ├── NodeFull             as many connections as it can hold                503
     │   │   └── Draining             going down, come back in a moment                 503
     │   └── NotConfigured            a setting is missing for this endpoint            501
     └── ConfigurationError           refuses to start; never an answer over HTTP
@@ -152,11 +165,77 @@ class InvalidToken(AuthenticationError):
     title = "The token is not valid"
 
 
+class TokenTooLarge(InvalidToken):
+    """The token is longer than any that is read."""
+
+    code = "AUTH_TOKEN_TOO_LARGE"
+    title = "The token is too large"
+
+
+class WrongAlgorithm(InvalidToken):
+    """The token names an algorithm that this server does not take, or not with that key."""
+
+    code = "AUTH_WRONG_ALGORITHM"
+    title = "The token is signed in a way that is not taken"
+
+
+class WrongIssuer(InvalidToken):
+    """The token was made by somebody else than the configured issuer."""
+
+    code = "AUTH_WRONG_ISSUER"
+    title = "The token was made by another issuer"
+
+
+class WrongAudience(InvalidToken):
+    """The token was made for another service."""
+
+    code = "AUTH_WRONG_AUDIENCE"
+    title = "The token was made for another service"
+
+
+class WrongType(InvalidToken):
+    """The token was made for another use."""
+
+    code = "AUTH_WRONG_TYPE"
+    title = "The token was made for another use"
+
+
+class NotYetValid(InvalidToken):
+    """The token will be good later, says one of the two clocks."""
+
+    code = "AUTH_NOT_YET_VALID"
+    title = "The token is not valid yet"
+
+
 class ExpiredToken(AuthenticationError):
     """The token was good once."""
 
     code = "AUTH_EXPIRED_TOKEN"
     title = "The token has expired"
+
+
+class CredentialConflict(AuthenticationError):
+    """A session and a token, both verified, name different users."""
+
+    code = "AUTH_CONFLICT"
+    title = "The credentials contradict each other"
+
+
+class RevokedCredential(AuthenticationError):
+    """The credential was revoked before its time."""
+
+    code = "AUTH_REVOKED"
+    title = "The credential was revoked"
+
+
+class StaleSession(AuthenticationError):
+    """A session cookie that has ended, was changed, or was made with another secret.
+
+    Browsers keep sending such a cookie on their own, so beside it a verified token may decide.
+    """
+
+    code = "AUTH_STALE_SESSION"
+    title = "The session is over"
 
 
 class Forbidden(AuthenticationError):
@@ -166,6 +245,28 @@ class Forbidden(AuthenticationError):
     title = "Not allowed"
     status = 403
     recovery: ClassVar[Recovery] = "none"
+
+
+class LimitError(TidewireError):
+    """The request is fine; there are too many like it. Poll until there is room again."""
+
+    status = 429
+    category: ClassVar[Category] = "rate_limit"
+    recovery: ClassVar[Recovery] = "fallback_polling"
+
+
+class RateLimited(LimitError):
+    """Too often within the time of a rate limit."""
+
+    code = "RATE_LIMIT_EXCEEDED"
+    title = "Too many requests"
+
+
+class TooManyConnections(LimitError):
+    """One user has as many open streams and held polls as one may have."""
+
+    code = "TOO_MANY_CONNECTIONS"
+    title = "Too many connections"
 
 
 class ServiceError(TidewireError):
@@ -180,6 +281,13 @@ class Unavailable(ServiceError):
     status = 503
     category: ClassVar[Category] = "connection"
     recovery: ClassVar[Recovery] = "retry"
+
+
+class NodeFull(Unavailable):
+    """This node holds as many connections as it can; another one may have room."""
+
+    code = "NODE_FULL"
+    title = "The server is full"
 
 
 class Draining(Unavailable):
