@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from tidewire import Settings, Tidewire
 from tidewire.core.clock import Clock
+from tidewire.core.journal import Journal
 from tidewire.core.log import EventLog
 
 SECRET = "the-secret-of-these-tests-0123456789"
@@ -38,12 +39,13 @@ def make_tidewire(
     secret: str | None = SECRET,
     clock: Clock | None = None,
     log: EventLog | None = None,
+    journal: Journal | None = None,
     **settings: Any,
 ) -> Tidewire:
     """One that reads nothing from the environment of whoever runs the tests."""
     settings.setdefault("drain_seconds", 0.5)
     given = Settings.load(sse_jwt_secret=secret, nextauth_secret=None, **settings)
-    return Tidewire(given, dev=dev, clock=clock, log=log)
+    return Tidewire(given, dev=dev, clock=clock, log=log, journal=journal)
 
 
 class _Server(uvicorn.Server):

@@ -8,8 +8,10 @@ from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
+from starlette.types import Receive, Scope, Send
 
-from tests.http.server import Live, check_problem, live, make_tidewire
+from tests.fakes import FakeJournal
+from tests.http.server import Live, check_problem, live, make_tidewire, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -486,7 +488,7 @@ CREDENTIALS: list[tuple[str, str, dict[str, str], int, str]] = [
     ("Bearer alone", "userId=alice", {"Authorization": "Bearer"}, 401, "AUTH_INVALID_TOKEN"),
     ("another scheme", "userId=a", {"Authorization": "Basic c2VjcmV0"}, 401, "AUTH_INVALID_TOKEN"),
     ("an empty header", "userId=alice", {"Authorization": ""}, 401, "AUTH_INVALID_TOKEN"),
-    ("an oversized token", f"token={'a' * 20_000}", {}, 401, "AUTH_INVALID_TOKEN"),
+    ("an oversized token", f"token={'a' * 20_000}", {}, 401, "AUTH_TOKEN_TOO_LARGE"),
 ]
 ENDPOINTS = [
     ("GET", STREAM),
@@ -575,3 +577,25 @@ async def test_an_unknown_path_and_method_are_problems(server: Live) -> None:
     answer = await server.http.post(STREAM, params=ADMIN)
     check_problem(answer, 405, "CLIENT_METHOD_NOT_ALLOWED")
     assert answer.headers["allow"] == "GET"
+
+
+async def test_a_client_who_leaves_within_its_body_is_no_failure_of_the_server() -> None:
+    journal = FakeJournal()
+    tidewire = make_tidewire(journal=journal)
+    answered = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await tidewire.app(scope, receive, send)
+        if scope["type"] == "http":
+            answered.set()
+
+    async with serving(app) as url:
+        _, writer = await asyncio.open_connection(urlsplit(url).hostname, urlsplit(url).port)
+        writer.write(
+            b"POST /api/realtime/publish?userId=admin&roles=ADMIN HTTP/1.1\r\n"
+            b"Host: localhost\r\nContent-Length: 100\r\n\r\n{"
+        )
+        await writer.drain()
+        writer.close()
+        await asyncio.wait_for(answered.wait(), 5)
+    assert journal.notes == []

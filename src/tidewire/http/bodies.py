@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
+from starlette.requests import ClientDisconnect
 
 from tidewire.core.errors import EventTooLarge, InvalidBody, InvalidEvent, RequestError
 from tidewire.core.event import Event, Priority
@@ -75,14 +76,18 @@ async def read_body(request: Request) -> bytes:
 
     Raises:
         EventTooLarge: more than 4 MiB.
+        InvalidBody: it ends too early.
     """
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise EventTooLarge(
-                f"The body is larger than {MAX_BODY_BYTES} bytes. Publish in smaller batches."
-            )
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_BODY_BYTES:
+                raise EventTooLarge(
+                    f"The body is larger than {MAX_BODY_BYTES} bytes. Publish in smaller batches."
+                )
+    except ClientDisconnect:
+        raise InvalidBody("The client left before its body was whole.") from None
     return bytes(body)
 
 
