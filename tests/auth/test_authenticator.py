@@ -3,7 +3,7 @@
 import pytest
 from starlette.requests import HTTPConnection
 
-from tests.fakes import FakeClock
+from tests.fakes import FakeClock, FakeJournal
 from tidewire.auth.authenticator import (
     Authenticator,
     BearerToken,
@@ -27,8 +27,8 @@ BOB = TOKENS.issue("bob").token
 EXPIRED = TOKENS.issue("alice", lifetime=-1).token
 
 METHODS = (QueryToken(TOKENS), BearerToken(TOKENS))
-DEVELOPMENT = Authenticator([*METHODS, DevelopmentParameter()])
-PRODUCTION = Authenticator(METHODS)
+DEVELOPMENT = Authenticator(tokens=METHODS, others=[DevelopmentParameter()], journal=FakeJournal())
+PRODUCTION = Authenticator(tokens=METHODS, journal=FakeJournal())
 
 
 def asked(query: str = "", **headers: str) -> HTTPConnection:

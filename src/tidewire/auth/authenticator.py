@@ -1,17 +1,25 @@
 """The ways to say who one is, in their order.
 
 The first way whose credential is *present* decides. A bad credential is an error and never
-falls through to a weaker way.
+falls through to a weaker way, with one exception: beside a stale cookie a verified token decides.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
 from starlette.requests import HTTPConnection
 
 from tidewire.auth.tokens import Tokens
-from tidewire.core.errors import AuthenticationError, Forbidden, InvalidParameter, InvalidToken
+from tidewire.core.errors import (
+    AuthenticationError,
+    CredentialConflict,
+    Forbidden,
+    InvalidParameter,
+    InvalidToken,
+    StaleSession,
+)
+from tidewire.core.journal import Journal
 from tidewire.core.target import Identity
 
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -36,23 +44,69 @@ class Method(Protocol):
 
 
 class Authenticator:
-    """Asks the methods in order."""
+    """Asks the methods in their order: sessions, tokens, then what is left."""
 
-    def __init__(self, methods: Sequence[Method]) -> None:
-        self._methods = tuple(methods)
+    def __init__(
+        self,
+        *,
+        sessions: Sequence[Method] = (),
+        tokens: Sequence[Method] = (),
+        others: Sequence[Method] = (),
+        journal: Journal,
+    ) -> None:
+        self._sessions = tuple(sessions)
+        self._tokens = tuple(tokens)
+        self._others = tuple(others)
+        self._journal = journal
 
     async def authenticate(self, request: HTTPConnection) -> Identity:
         """Who asks.
 
         Raises:
+            CredentialConflict: a session and a token are both good, and of different users.
             AuthenticationError: no credential, or a bad one.
         """
-        for method in self._methods:
-            identity = await method.identify(request)
-            if identity is not None:
-                return identity
-        hints = "; ".join(method.hint for method in self._methods)
-        raise AuthenticationError(f"Say who you are: {hints}.")
+        try:
+            session = await _first(self._sessions, request)
+        except StaleSession as error:
+            return await self._beside_stale(request, error)
+        if session is not None:
+            await self._check_agreement(request, session)
+            return session
+        identity = await _first(self._tokens + self._others, request)
+        if identity is None:
+            methods = self._sessions + self._tokens + self._others
+            hints = "; ".join(method.hint for method in methods)
+            raise AuthenticationError(f"Say who you are: {hints}.")
+        return identity
+
+    async def _beside_stale(self, request: HTTPConnection, stale: StaleSession) -> Identity:
+        # A browser sends its cookie whether the page wants that or not. Where the page also
+        # says explicitly who it is, and can prove it, it is not locked out by an old cookie.
+        explicit = await _first(self._tokens, request)
+        if explicit is None:
+            raise stale
+        self._journal.note("a stale session cookie stood beside a verified token")
+        return explicit
+
+    async def _check_agreement(self, request: HTTPConnection, session: Identity) -> None:
+        try:
+            explicit = await _first(self._tokens, request)
+        except AuthenticationError:
+            # The session decides; a token that proves nothing contradicts nothing.
+            return
+        if explicit is not None and explicit.user_id != session.user_id:
+            raise CredentialConflict(
+                "The session cookie and the token are of different users. Send only one of them."
+            )
+
+
+async def _first(methods: Iterable[Method], request: HTTPConnection) -> Identity | None:
+    for method in methods:
+        identity = await method.identify(request)
+        if identity is not None:
+            return identity
+    return None
 
 
 class QueryToken:
@@ -65,7 +119,7 @@ class QueryToken:
 
     async def identify(self, request: HTTPConnection) -> Identity | None:
         token = request.query_params.get("token")
-        return None if token is None else self._tokens.verify(token, method="jwt_token")
+        return None if token is None else await self._tokens.verify(token, method="jwt_token")
 
 
 class BearerToken:
@@ -83,7 +137,7 @@ class BearerToken:
         scheme, _, token = header.partition(" ")
         if scheme.lower() != "bearer":
             raise InvalidToken("The Authorization header must be 'Bearer' and a token.")
-        return self._tokens.verify(token.strip(), method="bearer_token")
+        return await self._tokens.verify(token.strip(), method="bearer_token")
 
 
 class DevelopmentParameter:

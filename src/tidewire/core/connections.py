@@ -105,6 +105,16 @@ class Connection:
         self.state = following
         return True
 
+    def look(self, now: float, stale_after: float) -> None:
+        """Brings the state up to date; both times in seconds, ``now`` monotonic."""
+        blocked = self.reader.sink.blocked_since()
+        quiet = now - max(self.opened, self.reader.delivered_at)
+        if blocked is not None and now - blocked > stale_after:
+            self.happen(Happening.BLOCKED)
+        else:
+            self.happen(Happening.DRAINED)
+            self.happen(Happening.QUIET if quiet > IDLE_AFTER else Happening.DELIVERED)
+
 
 class Connections:
     """All connections of this node."""
@@ -140,6 +150,10 @@ class Connections:
     def of_user(self, user_id: str) -> Iterable[Connection]:
         return tuple(self._by_user.get(user_id, ()))
 
+    def open_of(self, user_id: str) -> int:
+        """How many of a user's connections are not on their way out."""
+        return sum(not connection.closing for connection in self._by_user.get(user_id, ()))
+
     @property
     def users(self) -> int:
         """How many different users are connected."""
@@ -162,13 +176,19 @@ class Connections:
         """
         condemned = []
         for connection in self:
-            blocked = connection.reader.sink.blocked_since()
-            quiet = now - max(connection.opened, connection.reader.delivered_at)
-            if blocked is not None and now - blocked > stale_after:
-                if connection.state is ConnectionState.STALE:
-                    condemned.append(connection)
-                connection.happen(Happening.BLOCKED)
-            else:
-                connection.happen(Happening.DRAINED)
-                connection.happen(Happening.QUIET if quiet > IDLE_AFTER else Happening.DELIVERED)
+            was_stale = connection.state is ConnectionState.STALE
+            connection.look(now, stale_after)
+            if was_stale and connection.state is ConnectionState.STALE:
+                condemned.append(connection)
         return condemned
+
+    def dispensable(self, user_id: str, now: float, stale_after: float) -> Connection | None:
+        """The oldest stale or else idle connection of a user, to make room for a new one."""
+        mine = self.of_user(user_id)
+        for connection in mine:
+            connection.look(now, stale_after)
+        for state in (ConnectionState.STALE, ConnectionState.IDLE):
+            for connection in mine:
+                if connection.state is state:
+                    return connection
+        return None

@@ -149,9 +149,13 @@ class Hub:
         delay = RETRY_FIRST
         while True:
             try:
+                if self._deaf:
+                    # A log that answers is heard again, also while it has nothing new to say.
+                    await self.head()
+                    self._deaf = False
                 async with contextlib.aclosing(self.log.follow(self.position)) as pages:
                     async for page in pages:
-                        self._deaf, delay = False, RETRY_FIRST
+                        delay = RETRY_FIRST
                         self.receive(page)
                         # A log that always has more must not keep the loop from the others.
                         await asyncio.sleep(0)

@@ -7,15 +7,27 @@ and drains. What time it is comes from outside: `tick` does all that is due, onc
 import asyncio
 import heapq
 from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import Enum
 from itertools import count
 from typing import Final
 
 from tidewire.core import notices
+from tidewire.core.authority import Authority
 from tidewire.core.clock import Clock
 from tidewire.core.connections import Connection, Connections, Happening
-from tidewire.core.control import ControlBus, Disconnect
-from tidewire.core.errors import Draining, ExpiredToken, InvalidToken, NotFound
+from tidewire.core.control import ChangeIdentity, Command, ControlBus, Disconnect, Revoke
+from tidewire.core.errors import (
+    AuthenticationError,
+    Draining,
+    ExpiredToken,
+    Forbidden,
+    InvalidToken,
+    NodeFull,
+    NotFound,
+    RevokedCredential,
+    TooManyConnections,
+)
 from tidewire.core.frame import Control
 from tidewire.core.hub import Hub
 from tidewire.core.journal import Journal
@@ -34,10 +46,33 @@ RECONNECT_FIRST_MS: Final = 250
 RECONNECTS_PER_SECOND: Final = 500
 """How fast the clients of a drained node are asked to come back, one slot each."""
 
-EXPIRED_RECONNECT_MS: Final = 1_000
+NEW_CREDENTIAL_MS: Final = 1_000
+"""When a client whose credential ended may come back with another."""
 
 UNDATED_AUTHORITY_MS: Final = 3_600_000
 """How long a stream may stay open on a credential that does not say when it ends."""
+
+
+REVOKED: Final = "The credential of this stream was revoked. Sign in again."
+
+
+NODE_FULL_MS: Final = 5_000
+
+REFUSED_SECONDS: Final = 60.0
+"""How long an instance that was told to stay away is not let in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """How many connections there may be at a time; 0 = no cap.
+
+    Attributes:
+        user: open streams and held polls of one user.
+        node: of this node in all.
+    """
+
+    user: int = 10
+    node: int = 0
 
 
 class Phase(Enum):
@@ -60,9 +95,12 @@ class Keeper:
         clock: Clock,
         journal: Journal,
         ping_interval: float = 30.0,
+        caps: Caps | None = None,
     ) -> None:
         """Makes a keeper; ``ping_interval`` in seconds."""
+        self.caps = caps or Caps()
         self.connections = Connections()
+        self.authority = Authority(clock)
         self.ping_interval = ping_interval
         self.phase = Phase.NEW
         self.hub = hub
@@ -70,6 +108,7 @@ class Keeper:
         self.clock = clock
         self._journal = journal
         self._agenda = _Agenda()
+        self._refused: dict[tuple[str, str | None], float] = {}
         self._pings = self._sent_away = 0
         self._next_ping = self._next_sweep = self._next_canary = 0.0
         self._unheard: Position | None = None
@@ -129,13 +168,16 @@ class Keeper:
 
         Raises:
             Draining: this node takes no new ones.
+            Forbidden: this instance was told to stay away, less than a minute ago.
+            NodeFull: this node has as many as it can hold.
+            TooManyConnections: the user has, and none of them is stale or idle.
         """
         if self.phase is not Phase.OPEN:
             raise Draining(
                 "This server is going down. Connect again in a moment.",
                 retry_after=RECONNECT_FIRST_MS,
             )
-        self.connections.add(connection)
+        self._check_refused(connection)
         if connection.transport == "sse" and connection.instance_id is not None:
             await self._bus.send(
                 Disconnect(
@@ -145,6 +187,33 @@ class Keeper:
                     spare=connection.id,
                 )
             )
+        self._make_room(connection.user_id)
+        self.connections.add(connection)
+
+    def _check_refused(self, connection: Connection) -> None:
+        until = self._refused.get((connection.user_id, connection.instance_id))
+        if until is not None and self.clock.monotonic() < until:
+            raise Forbidden("This stream was ended by an administrator. Try again in a minute.")
+
+    def _make_room(self, user_id: str) -> None:
+        if self.caps.node and len(self.connections) >= self.caps.node:
+            raise NodeFull(
+                "This server has as many connections as it can hold. Try again, perhaps another.",
+                retry_after=NODE_FULL_MS,
+            )
+        if not self.caps.user or self.connections.open_of(user_id) < self.caps.user:
+            return
+        now = self.clock.monotonic()
+        spare = self.connections.dispensable(user_id, now, self.ping_interval)
+        if spare is None:
+            raise TooManyConnections(
+                f"You have {self.caps.user} open streams and held polls, which is the limit. "
+                "Close one, share one between tabs, or poll without 'wait'.",
+                retry_after=NODE_FULL_MS,
+            )
+        self.close(spare, "displaced", None)
+        if spare.reader.sink.blocked_since() is not None:
+            spare.reader.sink.abort()
 
     def opened(self, connection: Connection) -> None:
         """The first bytes are written: from here on it reads."""
@@ -202,7 +271,25 @@ class Keeper:
         self._sent_away += 1
         self.close(connection, "shutdown", RECONNECT_FIRST_MS + slot)
 
-    def _obey(self, command: Disconnect) -> None:
+    def _obey(self, command: Command) -> None:
+        match command:
+            case Disconnect():
+                self._disconnect(command)
+            case Revoke():
+                self._revoke(command)
+            case ChangeIdentity():
+                self.authority.change(command)
+                for connection in self.connections.of_user(command.user_id):
+                    reader = connection.reader
+                    self.hub.become(reader, command.applied(reader.identity))
+
+    def _revoke(self, command: Revoke) -> None:
+        self.authority.revoke(command)
+        for connection in tuple(self.connections):
+            if command.concerns(connection.reader.identity):
+                self._end(connection, RevokedCredential(REVOKED), "revoked")
+
+    def _disconnect(self, command: Disconnect) -> None:
         if command.client_id is not None:
             found = self.connections.get(command.client_id)
             named = [] if found is None else [found]
@@ -215,8 +302,18 @@ class Keeper:
                 continue
             if command.instance_id not in (None, connection.instance_id):
                 continue
-            if connection.id != command.spare:
-                self.close(connection, command.reason, command.reconnect_after)
+            if connection.id == command.spare:
+                continue
+            self.close(connection, command.reason, command.reconnect_after)
+            # A stream that was replaced was not sent away: its instance has the new one.
+            if command.reconnect_after is None and command.spare is None:
+                self._refuse(connection)
+
+    def _refuse(self, connection: Connection) -> None:
+        if connection.instance_id is not None:
+            now = self.clock.monotonic()
+            self._refused = {who: until for who, until in self._refused.items() if until > now}
+            self._refused[connection.user_id, connection.instance_id] = now + REFUSED_SECONDS
 
     # Time
 
@@ -281,8 +378,12 @@ class Keeper:
         error = ExpiredToken(
             "The credential of this stream has expired. Get a new one and connect again."
         )
-        self._write(connection, notices.problem(error, now=self.clock.now()))
-        self.close(connection, "expired", EXPIRED_RECONNECT_MS)
+        self._end(connection, error, "expired")
+
+    def _end(self, connection: Connection, error: AuthenticationError, reason: str) -> None:
+        if not connection.closing:
+            self._write(connection, notices.problem(error, now=self.clock.now()))
+            self.close(connection, reason, NEW_CREDENTIAL_MS)
 
     def _write(self, connection: Connection, control: Control) -> None:
         sink = connection.reader.sink

@@ -25,6 +25,7 @@ class Identity:
         method: how it was proved: ``session``, ``jwt_token``, ``bearer_token``, ``parameter_dev``.
         expires_at: when the authority ends, Unix milliseconds, or None where nothing says so.
         token_id: the credential's own name (``jti``), for revocation.
+        issued_at: when the credential was issued, Unix milliseconds; None = it was asked for now.
     """
 
     user_id: str
@@ -34,6 +35,7 @@ class Identity:
     method: str = "session"
     expires_at: int | None = None
     token_id: str | None = None
+    issued_at: int | None = None
 
     def __post_init__(self) -> None:
         if not self.user_id:

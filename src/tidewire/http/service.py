@@ -1,7 +1,7 @@
 """The library: what an application calls, and what the HTTP routes only wrap."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import overload
 
@@ -16,7 +16,7 @@ from tidewire.auth.authenticator import (
 )
 from tidewire.auth.tokens import IssuedToken, Tokens
 from tidewire.core.clock import Clock, SystemClock
-from tidewire.core.control import LocalBus
+from tidewire.core.control import ChangeIdentity, ControlBus, Disconnect, LocalBus, Revoke
 from tidewire.core.errors import (
     ConfigurationError,
     Draining,
@@ -46,6 +46,7 @@ class Node:
 
     loop: asyncio.AbstractEventLoop
     log: EventLog
+    bus: ControlBus
     hub: Hub
     keeper: Keeper
 
@@ -92,18 +93,19 @@ class Service:
             if self.settings.secrets
             else None
         )
-        methods: list[Method] = []
+        tokens: list[Method] = []
         if self._tokens is not None:
-            methods += [QueryToken(self._tokens), BearerToken(self._tokens)]
+            tokens = [QueryToken(self._tokens), BearerToken(self._tokens)]
+        others: list[Method] = []
         if dev:
-            methods.append(DevelopmentParameter(allow_remote=dev_allow_remote))
-        if not methods:
+            others = [DevelopmentParameter(allow_remote=dev_allow_remote)]
+        if not tokens and not others:
             raise ConfigurationError(
                 f"Nobody could prove who they are: set {SECRET_SETTINGS[0]} (or "
                 f"{SECRET_SETTINGS[1]}) to a secret of at least 32 bytes, for example from "
                 "'openssl rand -base64 32'. To try Tidewire without one: tidewire serve --dev"
             )
-        self._authenticator = Authenticator(methods)
+        self._authenticator = Authenticator(tokens=tokens, others=others, journal=self.journal)
 
     # Life
 
@@ -139,16 +141,17 @@ class Service:
             self.settings.log_url, retention=self.settings.retention, clock=self.clock
         )
         hub = Hub(log, clock=self.clock, journal=self.journal)
+        bus = LocalBus()
         keeper = Keeper(
             hub,
-            LocalBus(),
+            bus,
             clock=self.clock,
             journal=self.journal,
             ping_interval=self.settings.ping_interval,
         )
         await hub.start()
         keeper.start()
-        return Node(asyncio.get_running_loop(), log, hub, keeper)
+        return Node(asyncio.get_running_loop(), log, bus, hub, keeper)
 
     def _running(self, node: Node) -> Node:
         if node.loop is not asyncio.get_running_loop():
@@ -231,12 +234,13 @@ class Service:
     # Who
 
     async def authenticate(self, request: HTTPConnection) -> Identity:
-        """Who asks.
+        """Who asks, as they are now.
 
         Raises:
-            AuthenticationError: no credential, or a bad one.
+            AuthenticationError: no credential, or a bad or revoked one.
         """
-        return await self._authenticator.authenticate(request)
+        node = await self.start()
+        return node.keeper.authority.judge(await self._authenticator.authenticate(request))
 
     def is_admin(self, identity: Identity) -> bool:
         """Whether one of the identity's roles is an administrator's."""
@@ -270,6 +274,49 @@ class Service:
             topics=identity.topics,
         )
 
+    async def revoke(self, *, token_id: str | None = None, user_id: str | None = None) -> None:
+        """Makes a token (by its ``jti``), or all that a user holds, good no more. Their open
+        streams end; what the user gets later is good again.
+
+        Raises:
+            ValueError: neither is named.
+        """
+        if token_id is None and user_id is None:
+            raise ValueError("name a token or a user to revoke")
+        node = await self.start()
+        await node.bus.send(Revoke(self.clock.now(), token_id=token_id, user_id=user_id))
+
+    async def update_identity(
+        self,
+        user_id: str,
+        *,
+        roles: Iterable[str] | None = None,
+        permissions: Iterable[str] | None = None,
+        topics: Iterable[str] | None = None,
+    ) -> None:
+        """Changes what a user may do: open streams follow at once, and tokens that were issued
+        before are worth no more than this. What is left out stays as it was."""
+        node = await self.start()
+        await node.bus.send(
+            ChangeIdentity(
+                user_id,
+                self.clock.now(),
+                roles=_names(roles),
+                permissions=_names(permissions),
+                topics=_names(topics),
+            )
+        )
+
+    async def disconnect(self, client_id: str, reason: str = "administrator") -> None:
+        """Ends a stream and asks its client to stay away."""
+        node = await self.start()
+        await node.bus.send(Disconnect(reason, client_id=client_id))
+
+    async def disconnect_user(self, user_id: str, reason: str = "administrator") -> None:
+        """Ends all streams of a user and asks their clients to stay away."""
+        node = await self.start()
+        await node.bus.send(Disconnect(reason, user_id=user_id))
+
     async def refresh(self, client_id: str, identity: Identity) -> tuple[int, str]:
         """Extends an open stream by a new credential. Raises as `Keeper.refresh`.
 
@@ -280,3 +327,7 @@ class Service:
         node = await self.start()
         expires_at, fence = node.keeper.refresh(client_id, identity)
         return expires_at, str(fence)
+
+
+def _names(names: Iterable[str] | None) -> frozenset[str] | None:
+    return None if names is None else frozenset(names)

@@ -13,7 +13,7 @@ from typing import Any, Final
 from tidewire.core import notices
 from tidewire.core.clock import Clock
 from tidewire.core.connections import Connection
-from tidewire.core.errors import Draining
+from tidewire.core.errors import TidewireError
 from tidewire.core.frame import NAMED, UNNAMED, Encoding
 from tidewire.core.keeper import Keeper
 from tidewire.core.log import Gap
@@ -137,7 +137,7 @@ class Stream:
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         try:
             await self._keeper.admit(self._connection)
-        except Draining as error:
+        except TidewireError as error:
             await refuse(error, send)
             return
         sink = self._sink
