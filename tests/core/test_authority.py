@@ -1,0 +1,243 @@
+"""Decisions about credentials after they were issued: for open streams, and for new ones."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.fakes import FakeClock, FakeJournal, FakeSink
+from tidewire.core.authority import KEPT_MS, Authority
+from tidewire.core.connections import Connection, ConnectionState
+from tidewire.core.control import ChangeIdentity, Disconnect, LocalBus, Revoke
+from tidewire.core.errors import Forbidden, NodeFull, RevokedCredential, TooManyConnections
+from tidewire.core.event import Event
+from tidewire.core.hub import Hub
+from tidewire.core.keeper import Caps, Keeper
+from tidewire.core.reader import Reader, ReaderState
+from tidewire.core.target import Identity, Target
+from tidewire.logs import Retention
+from tidewire.logs.memory import MemoryLog
+
+NOW = FakeClock().now()
+
+
+def token(user: str = "alice", *, issued_at: int | None = NOW, jti: str = "t1") -> Identity:
+    return Identity(user, roles=frozenset({"EDITOR"}), token_id=jti, issued_at=issued_at)
+
+
+# Authority: what new requests are judged by
+
+
+def test_a_revoked_token_is_refused_and_others_of_its_user_are_not() -> None:
+    authority = Authority(FakeClock())
+    authority.revoke(Revoke(NOW, token_id="t1"))
+    with pytest.raises(RevokedCredential):
+        authority.judge(token(jti="t1"))
+    assert authority.judge(token(jti="t2")) == token(jti="t2")
+
+
+def test_revoking_a_user_refuses_what_was_issued_until_then_and_nothing_later() -> None:
+    authority = Authority(FakeClock())
+    authority.revoke(Revoke(NOW, user_id="alice"))
+    with pytest.raises(RevokedCredential):
+        authority.judge(token(issued_at=NOW))
+    assert authority.judge(token(issued_at=NOW + 1)).user_id == "alice"
+    assert authority.judge(token("bob", issued_at=NOW)).user_id == "bob"
+
+
+def test_a_changed_identity_overrides_older_credentials_and_not_newer_ones() -> None:
+    authority = Authority(FakeClock())
+    authority.change(ChangeIdentity("alice", NOW, roles=frozenset({"READER"})))
+    assert authority.judge(token(issued_at=NOW)).roles == {"READER"}
+    assert authority.judge(token(issued_at=NOW + 1)).roles == {"EDITOR"}
+
+
+def test_a_credential_that_was_asked_for_now_speaks_for_itself() -> None:
+    authority = Authority(FakeClock())
+    authority.change(ChangeIdentity("alice", NOW, roles=frozenset()))
+    authority.revoke(Revoke(NOW, user_id="alice"))
+    assert authority.judge(token(issued_at=None)).roles == {"EDITOR"}
+
+
+def test_what_a_change_leaves_out_stays_as_it_was() -> None:
+    identity = Identity("alice", frozenset({"A"}), frozenset({"publish"}), frozenset({"news"}))
+    changed = ChangeIdentity("alice", NOW, topics=frozenset()).applied(identity)
+    assert changed == Identity("alice", frozenset({"A"}), frozenset({"publish"}))
+
+
+def test_decisions_are_kept_for_thirty_days_and_not_for_ever() -> None:
+    clock = FakeClock()
+    authority = Authority(clock)
+    authority.revoke(Revoke(clock.now(), token_id="t1"))
+    clock.jump(KEPT_MS)
+    authority.revoke(Revoke(clock.now(), token_id="t2"))
+    with pytest.raises(RevokedCredential):
+        authority.judge(token(jti="t1"))
+    clock.jump(1)
+    authority.revoke(Revoke(clock.now(), user_id="bob"))
+    assert authority.judge(token(jti="t1")).token_id == "t1"
+
+
+# Keeper: what open streams are judged by
+
+
+@dataclass
+class House:
+    clock: FakeClock
+    bus: LocalBus
+    hub: Hub
+    keeper: Keeper
+
+    async def open(self, identity: Identity, *, instance: str | None = None) -> Connection:
+        reader = Reader(identity, FakeSink(), self.hub.position)
+        connection = Connection(
+            reader,
+            "sse",
+            connected_at=self.clock.now(),
+            opened=self.clock.monotonic(),
+            instance_id=instance,
+        )
+        await self.keeper.admit(connection)
+        self.keeper.opened(connection)
+        return connection
+
+    async def publish(self, event: Event) -> None:
+        await self.hub.publish([event])
+        page = await self.hub.log.read(0)
+        # The hub takes what the log yields; here without waiting for its loop.
+        fresh = tuple(e for e in page.entries if e.position.offset > self.hub.position.offset)
+        self.hub.receive(type(page)(self.hub.position, fresh, page.head))
+
+
+def taken(connection: Connection) -> bytes:
+    sink = connection.reader.sink
+    assert isinstance(sink, FakeSink)
+    return sink.taken
+
+
+@pytest.fixture
+async def house() -> AsyncIterator[House]:
+    clock = FakeClock()
+    bus, journal = LocalBus(), FakeJournal()
+    hub = Hub(MemoryLog(Retention(), clock=clock), clock=clock, journal=journal)
+    keeper = Keeper(hub, bus, clock=clock, journal=journal, caps=Caps(user=3, node=6))
+    await hub.start()
+    keeper.start()
+    yield House(clock, bus, hub, keeper)
+    await keeper.stop()
+    await hub.stop()
+
+
+async def test_revoking_a_user_ends_their_streams_with_a_problem_and_no_others(
+    house: House,
+) -> None:
+    alice, bob = await house.open(token()), await house.open(token("bob"))
+    await house.bus.send(Revoke(house.clock.now(), user_id="alice"))
+    said = taken(alice)
+    assert said.index(b'"code":"AUTH_REVOKED"') < said.index(b"event: disconnecting")
+    assert alice.closing
+    assert bob.state is ConnectionState.CONNECTED
+
+
+async def test_revoking_a_token_ends_the_streams_that_it_opened(house: House) -> None:
+    first = await house.open(token(jti="t1"))
+    second = await house.open(token(jti="t2"))
+    await house.bus.send(Revoke(house.clock.now(), token_id="t2"))
+    assert (first.closing, second.closing) == (False, True)
+
+
+async def test_a_stream_of_a_credential_that_came_later_outlives_the_revocation(
+    house: House,
+) -> None:
+    stream = await house.open(token(issued_at=NOW + 1))
+    await house.bus.send(Revoke(NOW, user_id="alice"))
+    assert not stream.closing
+
+
+async def test_changed_roles_are_in_force_at_the_next_event(house: House) -> None:
+    stream = await house.open(token())
+    for_editors = Event("edit", "secret", target=Target.of(roles=["EDITOR"]))
+    for_readers = Event("read", "public", target=Target.of(roles=["READER"]))
+    await house.publish(for_editors)
+    await house.bus.send(ChangeIdentity("alice", house.clock.now(), roles=frozenset({"READER"})))
+    await house.publish(for_editors)
+    await house.publish(for_readers)
+    assert taken(stream).count(b"secret") == 1
+    assert taken(stream).count(b"public") == 1
+
+
+async def test_what_a_reader_missed_is_judged_by_the_roles_of_now(house: House) -> None:
+    stream = await house.open(token())
+    sink = stream.reader.sink
+    assert isinstance(sink, FakeSink)
+    sink.stop_reading()
+    await house.publish(Event("fill", "x" * 20_000))
+    await house.publish(Event("edit", "secret", target=Target.of(roles=["EDITOR"])))
+    assert stream.reader.state is ReaderState.BEHIND
+    await house.bus.send(ChangeIdentity("alice", house.clock.now(), roles=frozenset()))
+    sink.read_on()
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert not stream.reader.behind()
+    assert b"x" * 20_000 in sink.taken
+    assert b"secret" not in sink.taken
+
+
+# Caps
+
+
+async def test_at_the_cap_a_user_gets_no_further_stream(house: House) -> None:
+    for _ in range(3):
+        await house.open(token())
+    with pytest.raises(TooManyConnections) as refused:
+        await house.open(token())
+    assert refused.value.recovery == "fallback_polling"
+    assert len(house.keeper.connections) == 3
+
+
+async def test_at_the_cap_the_oldest_idle_stream_makes_room(house: House) -> None:
+    streams = [await house.open(token()) for _ in range(3)]
+    house.clock.advance(181)
+    streams[0].reader.delivered_at = house.clock.monotonic()
+    fresh = await house.open(token())
+    assert [stream.closing for stream in streams] == [False, True, False]
+    assert b'"reason":"displaced"' in taken(streams[1])
+    assert not fresh.closing
+
+
+async def test_at_the_cap_a_stale_stream_goes_before_an_idle_one(house: House) -> None:
+    streams = [await house.open(token()) for _ in range(3)]
+    house.clock.advance(181)
+    blocked = streams[2].reader.sink
+    assert isinstance(blocked, FakeSink)
+    blocked.blocked = house.clock.monotonic() - 31
+    await house.open(token())
+    assert [stream.closing for stream in streams] == [False, False, True]
+    assert blocked.was_aborted
+
+
+async def test_a_replacement_of_the_same_instance_fits_under_the_cap(house: House) -> None:
+    streams = [await house.open(token(), instance=f"tab-{n}") for n in range(3)]
+    await house.open(token(), instance="tab-0")
+    assert [stream.closing for stream in streams] == [True, False, False]
+
+
+async def test_a_full_node_says_that_another_may_have_room(house: House) -> None:
+    for n in range(6):
+        await house.open(token(f"user-{n}"))
+    with pytest.raises(NodeFull) as refused:
+        await house.open(token("one-more"))
+    assert refused.value.retry_after
+
+
+async def test_an_instance_that_was_sent_away_is_refused_for_a_minute(house: House) -> None:
+    stream = await house.open(token(), instance="tab")
+    await house.bus.send(Disconnect("administrator", client_id=stream.id))
+    assert b'"reconnectAfter":null' in taken(stream)
+    house.keeper.release(stream)
+    with pytest.raises(Forbidden):
+        await house.open(token(), instance="tab")
+    await house.open(token("bob"), instance="tab")
+    house.clock.advance(60)
+    await house.open(token(), instance="tab")
