@@ -59,10 +59,12 @@ class Publish:
 
 @dataclass(frozen=True)
 class Connect:
-    """Opens a stream: from the cursor where there is one, else from ``start``."""
+    """Opens a stream: from the cursor where there is one, else from an edge, or from now."""
 
     client: int
     start: Edge | None
+    forgets: bool = False
+    """Comes as somebody new, without a cursor."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,14 @@ class Leave:
 
 @dataclass(frozen=True)
 class Poll:
+    client: int
+    limit: int
+
+
+@dataclass(frozen=True)
+class Switch:
+    """From a stream to a poll and back to a stream, with the one cursor."""
+
     client: int
     limit: int
 
@@ -144,6 +154,7 @@ Step: TypeAlias = (
     | Connect
     | Leave
     | Poll
+    | Switch
     | Hold
     | StopReading
     | ReadOn
@@ -206,7 +217,10 @@ _publishes = st.one_of(
     st.lists(_specs, min_size=1, max_size=1), st.lists(_specs, min_size=1, max_size=12)
 ).map(lambda batch: Publish(tuple(batch)))
 _connects = st.builds(
-    Connect, _clients, st.sampled_from((Edge.LATEST, Edge.LATEST, Edge.EARLIEST, None))
+    Connect,
+    _clients,
+    st.sampled_from((Edge.LATEST, Edge.EARLIEST, None)),
+    st.sampled_from((False, False, False, True)),
 )
 _CALM: Final[tuple[st.SearchStrategy[Step], ...]] = (
     *[_publishes] * 6,
@@ -214,6 +228,7 @@ _CALM: Final[tuple[st.SearchStrategy[Step], ...]] = (
     _connects,
     st.builds(Leave, _clients),
     st.builds(Poll, _clients, st.integers(1, 8)),
+    st.builds(Switch, _clients, st.integers(1, 8)),
     st.builds(Hold, _clients, st.integers(1, 8)),
     st.builds(StopReading, _clients),
     st.builds(StopReading, _clients),
@@ -229,19 +244,12 @@ _CALM: Final[tuple[st.SearchStrategy[Step], ...]] = (
 )
 _ROUGH: Final[tuple[st.SearchStrategy[Step], ...]] = (
     *_CALM,
-    st.builds(Advance, st.sampled_from((400, 4_000))),
-    st.just(Clear()),
+    *[st.builds(Advance, st.sampled_from((200, 400, 4_000)))] * 2,
     st.just(Clear()),
     st.just(BeginAnew()),
 )
-_WIDE: Final = (Retention(), Retention(events=200, seconds=1800), Retention(bytes=1_000_000))
-_TIGHT: Final = (
-    Retention(events=5),
-    Retention(events=20),
-    Retention(bytes=40_000),
-    Retention(seconds=300),
-    Retention(),
-)
+_WIDE: Final = (Retention(), Retention(events=400, seconds=3600), Retention(bytes=4_000_000))
+_TIGHT: Final = (Retention(events=5), Retention(seconds=300), Retention(bytes=40_000))
 
 
 def _one_of(kinds: tuple[st.SearchStrategy[Step], ...]) -> st.SearchStrategy[Step]:
@@ -251,8 +259,8 @@ def _one_of(kinds: tuple[st.SearchStrategy[Step], ...]) -> st.SearchStrategy[Ste
 
 @st.composite
 def runs(draw: st.DrawFn) -> Run:
-    """Nine runs of ten are on a log wide enough; the tenth has it trimmed, cleared, replaced."""
-    rough = draw(st.integers(0, 9)) == 7
+    """Five runs of six are on a log wide enough; the sixth has it trimmed, cleared, replaced."""
+    rough = draw(st.integers(0, 11)) in (4, 7)
     steps = draw(
         st.lists(
             st.tuples(_one_of(_ROUGH if rough else _CALM), st.integers(0, 4).map(bool)),
@@ -569,14 +577,19 @@ class World:
         match step:
             case Publish(batch):
                 await self.publish(batch)
-            case Connect(index, start):
+            case Connect(index, start, forgets):
                 client = self.clients[index]
                 await self.leave(client)
+                if forgets:
+                    client.cursor = None
                 await self.connect(client, start)
             case Leave(index):
                 await self.leave(self.clients[index])
             case Poll(index, limit):
                 await self.poll(self.clients[index], limit)
+            case Switch(index, limit):
+                await self.poll(self.clients[index], limit)
+                await self.connect(self.clients[index], None)
             case Hold(index, limit):
                 await self.hold(self.clients[index], limit)
             case StopReading(index):

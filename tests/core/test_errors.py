@@ -19,6 +19,7 @@ ALL = [kind for kind in tree(TidewireError) if kind.__module__ == errors.__name_
 ALLOWED = {
     "connection": {503},
     "authentication": {401, 403},
+    "rate_limit": {429},
     "server": {500, 501, 503},
     "client": {404},
     "validation": {400, 413, 422},
