@@ -28,7 +28,7 @@ from tidewire.core.target import Identity
 SESSION_SECONDS: Final = 3600
 """For how long a session is believed without asking again."""
 
-MAX_COOKIE_LENGTH: Final = 32 * 1024
+MAX_COOKIE_LENGTH: Final = 48 * 1024
 """All chunks together, in characters."""
 
 METHOD: Final = "session"
