@@ -216,6 +216,7 @@ _specs = st.tuples(
 _publishes = st.one_of(
     st.lists(_specs, min_size=1, max_size=1), st.lists(_specs, min_size=1, max_size=12)
 ).map(lambda batch: Publish(tuple(batch)))
+_bursts = st.lists(_specs, min_size=6, max_size=12).map(lambda batch: Publish(tuple(batch)))
 _connects = st.builds(
     Connect,
     _clients,
@@ -245,6 +246,7 @@ _CALM: Final[tuple[st.SearchStrategy[Step], ...]] = (
 _ROUGH: Final[tuple[st.SearchStrategy[Step], ...]] = (
     *_CALM,
     *[st.builds(Advance, st.sampled_from((200, 400, 4_000)))] * 2,
+    *[_bursts] * 3,
     st.just(Clear()),
     st.just(BeginAnew()),
 )
@@ -259,8 +261,8 @@ def _one_of(kinds: tuple[st.SearchStrategy[Step], ...]) -> st.SearchStrategy[Ste
 
 @st.composite
 def runs(draw: st.DrawFn) -> Run:
-    """Five runs of six are on a log wide enough; the sixth has it trimmed, cleared, replaced."""
-    rough = draw(st.integers(0, 11)) in (4, 7)
+    """Eleven runs of twelve are on a log wide enough; the twelfth has it trimmed, cleared, replaced."""
+    rough = draw(st.integers(0, 11)) == 7
     steps = draw(
         st.lists(
             st.tuples(_one_of(_ROUGH if rough else _CALM), st.integers(0, 4).map(bool)),

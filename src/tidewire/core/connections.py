@@ -105,11 +105,15 @@ class Connection:
         self.state = following
         return True
 
+    def blocked(self, now: float, stale_after: float) -> bool:
+        """Whether the peer has taken nothing for more than ``stale_after`` seconds."""
+        since = self.reader.sink.blocked_since()
+        return since is not None and now - since > stale_after
+
     def look(self, now: float, stale_after: float) -> None:
         """Brings the state up to date; both times in seconds, ``now`` monotonic."""
-        blocked = self.reader.sink.blocked_since()
         quiet = now - max(self.opened, self.reader.delivered_at)
-        if blocked is not None and now - blocked > stale_after:
+        if self.blocked(now, stale_after):
             self.happen(Happening.BLOCKED)
         else:
             self.happen(Happening.DRAINED)
@@ -168,7 +172,8 @@ class Connections:
         """Brings the states up to date; returns those that are to be closed.
 
         A connection whose peer has taken nothing for ``stale_after`` seconds becomes stale, and
-        is returned by the next sweep that still finds it so.
+        is returned by the next sweep that still finds it so. One that was told to go and whose
+        peer does not even take that is returned as well: it would never end by itself.
 
         Args:
             now: monotonic seconds.
@@ -178,7 +183,8 @@ class Connections:
         for connection in self:
             was_stale = connection.state is ConnectionState.STALE
             connection.look(now, stale_after)
-            if was_stale and connection.state is ConnectionState.STALE:
+            still_stale = was_stale and connection.state is ConnectionState.STALE
+            if still_stale or (connection.closing and connection.blocked(now, stale_after)):
                 condemned.append(connection)
         return condemned
 

@@ -225,6 +225,7 @@ class Keeper:
         """Says goodbye and closes; a second time does nothing."""
         if connection.happen(Happening.CLOSING):
             self.hub.detach(connection.reader)
+            self._agenda.forget(connection)
             self._write(
                 connection,
                 notices.disconnecting(reason, reconnect_after, now=self.clock.now()),

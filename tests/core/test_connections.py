@@ -1,0 +1,216 @@
+"""The registry of connections, and the life of each."""
+
+from itertools import product
+
+import pytest
+
+from tests.fakes import FakeSink
+from tidewire.core.connections import (
+    IDLE_AFTER,
+    TRANSITIONS,
+    Connection,
+    Connections,
+    ConnectionState,
+    Happening,
+    new_client_id,
+)
+from tidewire.core.position import Position
+from tidewire.core.reader import Reader
+from tidewire.core.target import Identity
+
+S, H = ConnectionState, Happening
+STALE_AFTER = 30.0
+
+
+def connection(user: str = "ann", opened: float = 0.0) -> Connection:
+    reader = Reader(Identity(user), FakeSink(), Position(1, 0, "abcd"))
+    return Connection(reader, "sse", connected_at=0, opened=opened)
+
+
+def sink_of(it: Connection) -> FakeSink:
+    assert isinstance(it.reader.sink, FakeSink)
+    return it.reader.sink
+
+
+@pytest.mark.parametrize(
+    ("state", "happening"), list(product(S, H)), ids=lambda value: str(value.value)
+)
+def test_a_connection_moves_only_as_the_table_says(state: S, happening: H) -> None:
+    it = connection()
+    it.state = state
+    moved = it.happen(happening)
+    assert moved is ((state, happening) in TRANSITIONS)
+    assert it.state is TRANSITIONS.get((state, happening), state)
+
+
+def test_every_state_is_reached_from_the_first_and_leads_to_the_last() -> None:
+    def reached(start: S) -> set[S]:
+        found = {start}
+        while True:
+            more = {to for (of, _), to in TRANSITIONS.items() if of in found} - found
+            if not more:
+                return found
+            found |= more
+
+    assert reached(S.CONNECTING) == set(S)
+    for state in S:
+        assert S.DISCONNECTING in reached(state)
+    assert reached(S.DISCONNECTING) == {S.DISCONNECTING}
+
+
+def test_nothing_but_opening_makes_a_connection_connected_for_the_first_time() -> None:
+    assert {what for (of, what) in TRANSITIONS if of is S.CONNECTING} == {H.OPENED, H.CLOSING}
+
+
+def test_client_ids_have_128_random_bits() -> None:
+    ids = {new_client_id() for _ in range(100)}
+    assert len(ids) == 100
+    assert all(len(bytes.fromhex(id_)) == 16 for id_ in ids)
+
+
+def test_connections_are_found_by_id_and_by_user() -> None:
+    registry = Connections()
+    ann, again, bob = connection(), connection(), connection("bob")
+    for each in (ann, again, bob):
+        registry.add(each)
+    assert (len(registry), registry.users) == (3, 2)
+    assert list(registry) == [ann, again, bob]
+    assert registry.get(again.id) is again
+    assert registry.get("nobody") is None
+    assert list(registry.of_user("ann")) == [ann, again]
+    assert list(registry.of_user("zoe")) == []
+
+
+def test_a_removed_connection_leaves_nothing_and_may_be_removed_again() -> None:
+    registry = Connections()
+    ann, again = connection(), connection()
+    registry.add(ann)
+    registry.add(again)
+    registry.remove(ann)
+    registry.remove(ann)
+    assert (list(registry), registry.users) == ([again], 1)
+    registry.remove(again)
+    assert (len(registry), registry.users) == (0, 0)
+    assert list(registry.of_user("ann")) == []
+
+
+def test_a_users_connections_may_go_while_they_are_gone_through() -> None:
+    registry = Connections()
+    for _ in range(3):
+        registry.add(connection())
+    for each in registry.of_user("ann"):
+        registry.remove(each)
+    assert len(registry) == 0
+
+
+def test_all_states_are_counted_by_name() -> None:
+    registry = Connections()
+    for state in (S.CONNECTED, S.CONNECTED, S.STALE):
+        it = connection()
+        it.state = state
+        registry.add(it)
+    assert registry.states() == {
+        "connecting": 0,
+        "connected": 2,
+        "idle": 0,
+        "stale": 1,
+        "disconnecting": 0,
+    }
+
+
+def opened(registry: Connections) -> Connection:
+    it = connection()
+    it.happen(H.OPENED)
+    registry.add(it)
+    return it
+
+
+def test_three_minutes_without_an_event_make_a_connection_idle() -> None:
+    registry = Connections()
+    it = opened(registry)
+    assert registry.sweep(IDLE_AFTER, STALE_AFTER) == []
+    assert it.state is S.CONNECTED
+    registry.sweep(IDLE_AFTER + 0.1, STALE_AFTER)
+    assert it.state is S.IDLE
+    assert IDLE_AFTER == 180
+
+
+def test_an_event_makes_it_connected_again() -> None:
+    registry = Connections()
+    it = opened(registry)
+    registry.sweep(200, STALE_AFTER)
+    it.reader.delivered_at = 210
+    registry.sweep(220, STALE_AFTER)
+    assert it.state is S.CONNECTED
+    registry.sweep(210 + IDLE_AFTER + 1, STALE_AFTER)
+    assert it.state is S.IDLE
+
+
+@pytest.mark.parametrize("before", [S.CONNECTED, S.IDLE])
+def test_a_peer_that_takes_nothing_is_stale_first_and_condemned_by_the_next_sweep(
+    before: S,
+) -> None:
+    registry = Connections()
+    it = opened(registry)
+    it.state = before
+    sink_of(it).blocked = 100.0
+    assert registry.sweep(100 + STALE_AFTER, STALE_AFTER) == []
+    assert it.state is not S.STALE
+    assert registry.sweep(101 + STALE_AFTER, STALE_AFTER) == []
+    assert it.state is S.STALE
+    assert registry.sweep(131 + STALE_AFTER, STALE_AFTER) == [it]
+
+
+def test_a_stale_peer_that_takes_again_is_spared() -> None:
+    registry = Connections()
+    it = opened(registry)
+    sink_of(it).blocked = 100.0
+    registry.sweep(140, STALE_AFTER)
+    sink_of(it).blocked = None
+    assert registry.sweep(170, STALE_AFTER) == []
+    assert it.state is S.CONNECTED
+    registry.sweep(190, STALE_AFTER)
+    assert it.state is S.IDLE
+
+
+def test_a_connection_that_has_not_opened_is_neither_idle_nor_condemned() -> None:
+    registry = Connections()
+    it = connection()
+    registry.add(it)
+    sink_of(it).blocked = 0.0
+    assert registry.sweep(1000, STALE_AFTER) == []
+    assert registry.sweep(2000, STALE_AFTER) == []
+    assert it.state is S.CONNECTING
+
+
+def test_one_that_was_told_to_go_and_does_not_take_even_that_is_condemned() -> None:
+    registry = Connections()
+    it, quick = opened(registry), opened(registry)
+    for each in (it, quick):
+        each.happen(H.CLOSING)
+    sink_of(it).blocked = 100.0
+    assert registry.sweep(100 + STALE_AFTER, STALE_AFTER) == []
+    assert registry.sweep(101 + STALE_AFTER, STALE_AFTER) == [it]
+
+
+def test_who_is_on_the_way_out_does_not_count_as_open() -> None:
+    registry = Connections()
+    it, _ = opened(registry), opened(registry)
+    it.happen(H.CLOSING)
+    assert (registry.open_of("ann"), registry.open_of("bob")) == (1, 0)
+
+
+def test_the_oldest_stale_or_else_idle_connection_makes_room() -> None:
+    registry = Connections()
+    fresh, idle, late_idle, stale = (opened(registry) for _ in range(4))
+    now = 1000.0
+    assert registry.dispensable("bob", now, STALE_AFTER) is None
+    fresh.reader.delivered_at = now
+    sink_of(stale).blocked = now - STALE_AFTER - 1
+    assert registry.dispensable("ann", now, STALE_AFTER) is stale
+    registry.remove(stale)
+    assert registry.dispensable("ann", now, STALE_AFTER) is idle
+    registry.remove(idle)
+    assert registry.dispensable("ann", now, STALE_AFTER) is late_idle
+    registry.remove(late_idle)
+    assert registry.dispensable("ann", now, STALE_AFTER) is None
