@@ -17,6 +17,7 @@ ROUTES = {
     ("post", "/api/realtime/test"),
     ("get", "/api/auth/sse-token"),
     ("post", "/api/auth/sse-token/refresh"),
+    ("post", "/api/auth/revoke"),
     ("get", "/livez"),
     ("get", "/readyz"),
 }

@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 import pytest
+from starlette.requests import HTTPConnection
 
 from tests.http.server import SECRET
 from tidewire import Settings, Tidewire, create_app
@@ -23,6 +24,10 @@ READ: list[tuple[str, str, str, Any]] = [
     ("SSE_JWT_SECRET", f"{SECRET}, {SECRET}2", "secrets", (SECRET, f"{SECRET}2")),
     ("SSE_JWT_SECRET", SECRET, "secret_setting", "SSE_JWT_SECRET"),
     ("NEXTAUTH_SECRET", f"{SECRET},x", "secrets", (f"{SECRET},x",)),
+    ("TIDEWIRE_JWKS", "https://id.test/keys", "jwks", "https://id.test/keys"),
+    ("TIDEWIRE_JWT_ISSUER", "https://id.test", "jwt_issuer", "https://id.test"),
+    ("TIDEWIRE_JWT_AUDIENCES", "a,b", "jwt_audiences", ("a", "b")),
+    ("TIDEWIRE_CLAIMS", "user=uid,roles=a.b|c", "claims", ("user=uid", "roles=a.b|c")),
 ]
 
 
@@ -50,12 +55,12 @@ def test_every_setting_is_in_the_table_above() -> None:
 @pytest.mark.parametrize(
     ("variable", "texts"),
     [
-        ("TIDEWIRE_RETENTION_EVENTS", ["", "0", "-1", "x", "1.5", "1e3"]),
-        ("TIDEWIRE_RETENTION_SECONDS", ["", "0", "-1", "x", "nan", "inf"]),
-        ("TIDEWIRE_RETENTION_BYTES", ["", "0", "-1", "64MB"]),
-        ("TIDEWIRE_PING_INTERVAL", ["", "0", "-1", "x", "nan", "inf", "30s"]),
-        ("TIDEWIRE_DRAIN_SECONDS", ["", "-1", "x", "nan", "inf"]),
-        ("TIDEWIRE_MAX_REPLAY_EVENTS", ["", "-1", "x", "1.5"]),
+        ("TIDEWIRE_RETENTION_EVENTS", ["0", "-1", "x", "1.5", "1e3"]),
+        ("TIDEWIRE_RETENTION_SECONDS", ["0", "-1", "x", "nan", "inf"]),
+        ("TIDEWIRE_RETENTION_BYTES", ["0", "-1", "64MB"]),
+        ("TIDEWIRE_PING_INTERVAL", ["0", "-1", "x", "nan", "inf", "30s"]),
+        ("TIDEWIRE_DRAIN_SECONDS", ["-1", "x", "nan", "inf"]),
+        ("TIDEWIRE_MAX_REPLAY_EVENTS", ["-1", "x", "1.5"]),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(
@@ -67,13 +72,12 @@ def test_a_wrong_value_is_refused_by_name(
             Settings.load()
 
 
-async def test_a_log_that_there_is_not_is_refused_by_name(
+def test_a_log_that_there_is_not_is_refused_by_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("TIDEWIRE_LOG_URL", "carrier-pigeon://user:password@host")
-    tidewire = Tidewire(dev=True)
     with pytest.raises(ConfigurationError, match="TIDEWIRE_LOG_URL") as raised:
-        await tidewire.start()
+        Tidewire(dev=True)
     assert "password" not in str(raised.value)
 
 
@@ -85,6 +89,30 @@ def test_the_secret_of_streams_goes_before_the_secret_of_sessions(
     settings = Settings.load()
     assert settings.secrets == (f"{SECRET}-of-streams",)
     assert settings.secret_setting == "SSE_JWT_SECRET"
+
+
+def test_a_variable_that_is_set_to_nothing_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    unset = Settings.load()
+    for variable, *_ in READ:
+        monkeypatch.setenv(variable, "")
+    assert Settings.load() == unset
+
+
+@pytest.mark.parametrize("text", ["roles", "rolls=x", "roles=", "=x"])
+def test_a_place_of_claims_that_is_none_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("TIDEWIRE_CLAIMS", text)
+    monkeypatch.setenv("TIDEWIRE_JWKS", "https://id.test/keys")
+    with pytest.raises(ConfigurationError, match="TIDEWIRE_CLAIMS"):
+        create_app()
+
+
+def test_a_session_callable_alone_is_enough_to_start() -> None:
+    async def nobody(request: HTTPConnection) -> None:
+        return None
+
+    Tidewire(session=nobody)
 
 
 def test_what_is_given_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.exceptions import HTTPException
 
 from tidewire.http.problems import http_exception, problem_route
+from tidewire.http.routes.administration import add_administration_routes
 from tidewire.http.routes.probes import add_probe_routes
 from tidewire.http.routes.publishing import add_publishing_routes
 from tidewire.http.routes.streams import add_stream_routes
@@ -33,6 +34,7 @@ class Tidewire(Service):
         add_stream_routes(router, self)
         add_publishing_routes(router, self)
         add_token_routes(router, self)
+        add_administration_routes(router, self)
         add_probe_routes(router, self)
         return router
 

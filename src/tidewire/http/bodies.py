@@ -53,6 +53,15 @@ class RefreshBody(BaseModel):
     client_id: Annotated[str, Field(alias="clientId", min_length=1, max_length=64)]
 
 
+class RevokeBody(BaseModel):
+    """What ``POST /api/auth/revoke`` takes: one of the two."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    jti: Annotated[str | None, Field(min_length=1, max_length=256)] = None
+    user_id: Annotated[str | None, Field(alias="userId", min_length=1, max_length=256)] = None
+
+
 def publish_schema() -> dict[str, Any]:
     """The body of a publish, for OpenAPI: one event, or a list of them."""
     event = EventBody.model_json_schema()

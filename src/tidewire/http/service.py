@@ -7,18 +7,12 @@ from typing import overload
 
 from starlette.requests import HTTPConnection
 
-from tidewire.auth.authenticator import (
-    Authenticator,
-    BearerToken,
-    DevelopmentParameter,
-    Method,
-    QueryToken,
-)
-from tidewire.auth.tokens import IssuedToken, Tokens
+from tidewire.auth.authenticator import Method
+from tidewire.auth.sessions import SessionCallable
+from tidewire.auth.tokens import IssuedToken
 from tidewire.core.clock import Clock, SystemClock
 from tidewire.core.control import ChangeIdentity, ControlBus, Disconnect, LocalBus, Revoke
 from tidewire.core.errors import (
-    ConfigurationError,
     Draining,
     Forbidden,
     NotConfigured,
@@ -31,8 +25,9 @@ from tidewire.core.keeper import Keeper, Phase
 from tidewire.core.log import EventLog, IdempotencyKey
 from tidewire.core.target import Identity
 from tidewire.health.journal import LoggingJournal
+from tidewire.http.authentication import MAY_MINT, authentication
 from tidewire.http.settings import SECRET_SETTINGS, Settings
-from tidewire.logs import open_log
+from tidewire.logs import check_log_url, open_log
 from tidewire.transports import polling, sse
 from tidewire.transports.asgi import Receive
 from tidewire.version import __version__
@@ -64,6 +59,7 @@ class Service:
         *,
         dev: bool = False,
         dev_allow_remote: bool = False,
+        session: Method | SessionCallable | None = None,
         log: EventLog | None = None,
         clock: Clock | None = None,
         journal: Journal | None = None,
@@ -74,6 +70,8 @@ class Service:
             settings: default: from the environment.
             dev: development mode: ``?userId=`` says who one is. Never in production.
             dev_allow_remote: let that work for requests from other machines too.
+            session: how the application's own sessions say who asks: an async callable
+                ``(request) -> Identity | None``, or one of `tidewire.auth.sessions`.
             log: a log to use instead of opening ``settings.log_url``; it stays the caller's.
             clock: where the time comes from.
             journal: where failures are noted; default: the logger ``tidewire``.
@@ -88,24 +86,16 @@ class Service:
         self._given_log = log
         self._node: Node | None = None
         self._starting = asyncio.Lock()
-        self._tokens = (
-            Tokens(self.settings.secrets, clock=self.clock, setting=self.settings.secret_setting)
-            if self.settings.secrets
-            else None
+        self._authentication = authentication(
+            self.settings,
+            session=session,
+            dev=dev,
+            dev_allow_remote=dev_allow_remote,
+            clock=self.clock,
+            journal=self.journal,
         )
-        tokens: list[Method] = []
-        if self._tokens is not None:
-            tokens = [QueryToken(self._tokens), BearerToken(self._tokens)]
-        others: list[Method] = []
-        if dev:
-            others = [DevelopmentParameter(allow_remote=dev_allow_remote)]
-        if not tokens and not others:
-            raise ConfigurationError(
-                f"Nobody could prove who they are: set {SECRET_SETTINGS[0]} (or "
-                f"{SECRET_SETTINGS[1]}) to a secret of at least 32 bytes, for example from "
-                "'openssl rand -base64 32'. To try Tidewire without one: tidewire serve --dev"
-            )
-        self._authenticator = Authenticator(tokens=tokens, others=others, journal=self.journal)
+        if log is None:
+            check_log_url(self.settings.log_url)
 
     # Life
 
@@ -240,7 +230,9 @@ class Service:
             AuthenticationError: no credential, or a bad or revoked one.
         """
         node = await self.start()
-        return node.keeper.authority.judge(await self._authenticator.authenticate(request))
+        return node.keeper.authority.judge(
+            await self._authentication.authenticator.authenticate(request)
+        )
 
     def is_admin(self, identity: Identity) -> bool:
         """Whether one of the identity's roles is an administrator's."""
@@ -261,13 +253,17 @@ class Service:
         """Makes a token for the same user, roles, permissions and topics.
 
         Raises:
+            Forbidden: the identity was itself proved by a token.
             NotConfigured: there is no signing secret.
         """
-        if self._tokens is None:
+        if identity.method not in MAY_MINT:
+            raise Forbidden("A token must not get its own successor. Ask with a session.")
+        tokens = self._authentication.tokens
+        if tokens is None:
             raise NotConfigured(
                 f"Tokens cannot be signed: set {SECRET_SETTINGS[0]} (or {SECRET_SETTINGS[1]})."
             )
-        return self._tokens.issue(
+        return tokens.issue(
             identity.user_id,
             roles=identity.roles,
             permissions=identity.permissions,

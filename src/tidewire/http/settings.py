@@ -32,10 +32,20 @@ class Settings(BaseSettings):
     Durations are in seconds, sizes in bytes.
     """
 
-    model_config = SettingsConfigDict(populate_by_name=True, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        populate_by_name=True,
+        extra="ignore",
+        frozen=True,
+        # Compose files and the like set what is not set to nothing.
+        env_ignore_empty=True,
+    )
 
     nextauth_secret: SecretStr | None = Field(None, alias="NEXTAUTH_SECRET")
     sse_jwt_secret: SecretStr | None = Field(None, alias="SSE_JWT_SECRET")
+    jwks: str | None = Field(None, alias="TIDEWIRE_JWKS")
+    jwt_issuer: str | None = Field(None, alias="TIDEWIRE_JWT_ISSUER")
+    jwt_audiences: Listed = Field(("tidewire",), alias="TIDEWIRE_JWT_AUDIENCES", min_length=1)
+    claims: Listed = Field((), alias="TIDEWIRE_CLAIMS")
     log_url: str = Field("memory:", alias="TIDEWIRE_LOG_URL")
     retention_events: int = Field(100_000, alias="TIDEWIRE_RETENTION_EVENTS", gt=0)
     retention_seconds: Seconds = Field(3600, alias="TIDEWIRE_RETENTION_SECONDS", gt=0)

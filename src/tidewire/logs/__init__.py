@@ -14,15 +14,24 @@ def open_log(
     Raises:
         ConfigurationError: no log of this scheme.
     """
-    scheme = url.partition(":")[0]
-    if scheme == "memory":
-        from tidewire.logs.memory import MemoryLog
+    check_log_url(url)
+    from tidewire.logs.memory import MemoryLog
 
-        return MemoryLog(retention or Retention(), clock=clock or SystemClock())
-    raise ConfigurationError(
-        f"There is no log for addresses that begin with {scheme!r}. Set TIDEWIRE_LOG_URL, or "
-        "--log, to 'memory:'."
-    )
+    return MemoryLog(retention or Retention(), clock=clock or SystemClock())
 
 
-__all__ = ["Retention", "open_log"]
+def check_log_url(url: str) -> None:
+    """Passes addresses that `open_log` can open.
+
+    Raises:
+        ConfigurationError: no log of this scheme.
+    """
+    if url not in ("memory:", "memory://"):
+        shown = url.partition(":")[0]
+        raise ConfigurationError(
+            f"There is no log for addresses that begin with {shown!r}. Set TIDEWIRE_LOG_URL, or "
+            "--log, to 'memory:'."
+        )
+
+
+__all__ = ["Retention", "check_log_url", "open_log"]

@@ -94,6 +94,8 @@ class Protocol(HttpToolsProtocol):
         if peer is not None and peer.family in (socket.AF_INET, socket.AF_INET6):
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
             for name, value in (
+                # asyncio sets it only on sockets that name their protocol; ours may not.
+                ("TCP_NODELAY", 1),
                 ("TCP_NOTSENT_LOWAT", HIGH_WATER),
                 ("TCP_USER_TIMEOUT", PEER_TIMEOUT_MS),
             ):

@@ -7,7 +7,7 @@ from typing import Final
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
-from tidewire.core.errors import InvalidParameter
+from tidewire.core.errors import InvalidEvent, InvalidParameter
 from tidewire.core.event import KNOWN_TYPES, Event
 from tidewire.core.log import IdempotencyKey
 from tidewire.core.position import Position
@@ -100,6 +100,12 @@ def add_publishing_routes(router: APIRouter, service: Service) -> None:
 
 def _target(asked: TestBody, value: str | None) -> Target:
     if asked.target == "broadcast":
+        if value is not None:
+            raise InvalidEvent(
+                "A broadcast reaches everyone and takes no targetValue. Leave it out, or say "
+                "whether it is a user or a role.",
+                field="targetValue",
+            )
         return EVERYONE
     if asked.target == "user":
         return Target.of(users=[value or ""])

@@ -1,0 +1,100 @@
+"""Which ways to say who one is there are, by the settings and by what the caller gives."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tidewire.auth.authenticator import (
+    Authenticator,
+    BearerToken,
+    DevelopmentParameter,
+    Method,
+    QueryToken,
+)
+from tidewire.auth.claims import ClaimNames
+from tidewire.auth.jwks import Jwks
+from tidewire.auth.sessions import CallableSession, NextAuthSession, SessionCallable
+from tidewire.auth.tokens import Tokens, TrustedIssuer
+from tidewire.core.clock import Clock
+from tidewire.core.errors import ConfigurationError
+from tidewire.core.journal import Journal
+from tidewire.http.settings import SECRET_SETTINGS, Settings
+
+MAY_MINT: Final = frozenset({"session", "parameter_dev"})
+"""How one must have said who one is to get a token: a token must not get its successor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authentication:
+    """What a service authenticates by.
+
+    Attributes:
+        authenticator: asks the ways in their order.
+        tokens: signs and verifies tokens; None where there are none.
+    """
+
+    authenticator: Authenticator
+    tokens: Tokens | None
+
+
+def authentication(
+    settings: Settings,
+    *,
+    session: Method | SessionCallable | None = None,
+    dev: bool = False,
+    dev_allow_remote: bool = False,
+    clock: Clock,
+    journal: Journal,
+) -> Authentication:
+    """Puts the ways together.
+
+    Raises:
+        ConfigurationError: there is none, or a setting is not valid.
+    """
+    sessions: list[Method] = []
+    if session is not None:
+        asked = CallableSession(session, clock=clock) if callable(session) else session
+        sessions.append(asked)
+    if settings.nextauth_secret is not None:
+        secret = settings.nextauth_secret.get_secret_value()
+        sessions.append(NextAuthSession([secret], clock=clock))
+    tokens = _tokens(settings, clock=clock, journal=journal)
+    explicit: list[Method] = [] if tokens is None else [QueryToken(tokens), BearerToken(tokens)]
+    others: list[Method] = [DevelopmentParameter(allow_remote=dev_allow_remote)] if dev else []
+    if not sessions and not explicit and not others:
+        raise ConfigurationError(
+            f"Nobody could prove who they are: set {SECRET_SETTINGS[0]} (or {SECRET_SETTINGS[1]}) "
+            "to a secret of at least 32 bytes, for example from 'openssl rand -base64 32'; or "
+            "TIDEWIRE_JWKS; or give Tidewire a session callable. To try it without: "
+            "tidewire serve --dev"
+        )
+    authenticator = Authenticator(
+        sessions=sessions, tokens=explicit, others=others, journal=journal
+    )
+    return Authentication(authenticator, tokens)
+
+
+def _tokens(settings: Settings, *, clock: Clock, journal: Journal) -> Tokens | None:
+    trusted = None
+    if settings.jwks is not None:
+        trusted = TrustedIssuer(
+            Jwks(settings.jwks, clock=clock, journal=journal),
+            issuer=settings.jwt_issuer,
+            audiences=settings.jwt_audiences,
+            names=_claim_names(settings.claims),
+        )
+    elif not settings.secrets:
+        return None
+    return Tokens(settings.secrets, clock=clock, setting=settings.secret_setting, trusted=trusted)
+
+
+def _claim_names(given: tuple[str, ...]) -> ClaimNames:
+    named: dict[str, Any] = {}
+    for item in given:
+        what, _, paths = item.partition("=")
+        if what not in ("user", "roles", "permissions", "topics") or not paths:
+            raise ConfigurationError(
+                f"TIDEWIRE_CLAIMS: {item!r} is not of the form 'roles=realm_access.roles'. It "
+                "takes user, roles, permissions and topics; several places are divided by '|'."
+            )
+        named[what] = tuple(paths.split("|"))
+    return ClaimNames(**named)
