@@ -260,9 +260,8 @@ def _one_of(kinds: tuple[st.SearchStrategy[Step], ...]) -> st.SearchStrategy[Ste
 
 
 @st.composite
-def runs(draw: st.DrawFn) -> Run:
-    """Eleven runs of twelve are on a log wide enough; the twelfth has it trimmed, cleared, replaced."""
-    rough = draw(st.integers(0, 11)) == 7
+def runs(draw: st.DrawFn, *, rough: bool) -> Run:
+    """A calm run is on a log wide enough; a rough one has it trimmed, cleared, replaced."""
     steps = draw(
         st.lists(
             st.tuples(_one_of(_ROUGH if rough else _CALM), st.integers(0, 4).map(bool)),
@@ -929,21 +928,20 @@ async def never() -> Message:
     raise AssertionError
 
 
-def deliveries(make_log: MakeLog, *, examples: int = 200) -> Tally:
-    """Plays so many runs on logs of this factory, always the same ones."""
+def deliveries(make_log: MakeLog, *, calm: int = 200, rough: int = 40) -> Tally:
+    """Plays so many calm and rough runs on logs of this factory, always the same ones."""
     tally = Tally()
 
-    @settings(
-        max_examples=examples,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(runs())
     def every_reader_gets_what_is_its_own(run: Run) -> None:
         tally.add(asyncio.run(World(make_log, run).play()))
 
-    play: Callable[[], None] = every_reader_gets_what_is_its_own
-    play()
+    for examples, drawn in ((calm, runs(rough=False)), (rough, runs(rough=True))):
+        play: Callable[[], None] = settings(
+            max_examples=examples,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        )(given(drawn)(every_reader_gets_what_is_its_own))
+        play()
     return tally

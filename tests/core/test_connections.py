@@ -18,7 +18,6 @@ from tidewire.core.position import Position
 from tidewire.core.reader import Reader
 from tidewire.core.target import Identity
 
-S, H = ConnectionState, Happening
 STALE_AFTER = 30.0
 
 
@@ -33,9 +32,13 @@ def sink_of(it: Connection) -> FakeSink:
 
 
 @pytest.mark.parametrize(
-    ("state", "happening"), list(product(S, H)), ids=lambda value: str(value.value)
+    ("state", "happening"),
+    list(product(ConnectionState, Happening)),
+    ids=lambda value: str(value.value),
 )
-def test_a_connection_moves_only_as_the_table_says(state: S, happening: H) -> None:
+def test_a_connection_moves_only_as_the_table_says(
+    state: ConnectionState, happening: Happening
+) -> None:
     it = connection()
     it.state = state
     moved = it.happen(happening)
@@ -44,7 +47,7 @@ def test_a_connection_moves_only_as_the_table_says(state: S, happening: H) -> No
 
 
 def test_every_state_is_reached_from_the_first_and_leads_to_the_last() -> None:
-    def reached(start: S) -> set[S]:
+    def reached(start: ConnectionState) -> set[ConnectionState]:
         found = {start}
         while True:
             more = {to for (of, _), to in TRANSITIONS.items() if of in found} - found
@@ -52,14 +55,17 @@ def test_every_state_is_reached_from_the_first_and_leads_to_the_last() -> None:
                 return found
             found |= more
 
-    assert reached(S.CONNECTING) == set(S)
-    for state in S:
-        assert S.DISCONNECTING in reached(state)
-    assert reached(S.DISCONNECTING) == {S.DISCONNECTING}
+    assert reached(ConnectionState.CONNECTING) == set(ConnectionState)
+    for state in ConnectionState:
+        assert ConnectionState.DISCONNECTING in reached(state)
+    assert reached(ConnectionState.DISCONNECTING) == {ConnectionState.DISCONNECTING}
 
 
 def test_nothing_but_opening_makes_a_connection_connected_for_the_first_time() -> None:
-    assert {what for (of, what) in TRANSITIONS if of is S.CONNECTING} == {H.OPENED, H.CLOSING}
+    assert {what for (of, what) in TRANSITIONS if of is ConnectionState.CONNECTING} == {
+        Happening.OPENED,
+        Happening.CLOSING,
+    }
 
 
 def test_client_ids_have_128_random_bits() -> None:
@@ -105,7 +111,7 @@ def test_a_users_connections_may_go_while_they_are_gone_through() -> None:
 
 def test_all_states_are_counted_by_name() -> None:
     registry = Connections()
-    for state in (S.CONNECTED, S.CONNECTED, S.STALE):
+    for state in (ConnectionState.CONNECTED, ConnectionState.CONNECTED, ConnectionState.STALE):
         it = connection()
         it.state = state
         registry.add(it)
@@ -118,9 +124,13 @@ def test_all_states_are_counted_by_name() -> None:
     }
 
 
+def state(it: Connection) -> ConnectionState:
+    return it.state
+
+
 def opened(registry: Connections) -> Connection:
     it = connection()
-    it.happen(H.OPENED)
+    it.happen(Happening.OPENED)
     registry.add(it)
     return it
 
@@ -129,9 +139,9 @@ def test_three_minutes_without_an_event_make_a_connection_idle() -> None:
     registry = Connections()
     it = opened(registry)
     assert registry.sweep(IDLE_AFTER, STALE_AFTER) == []
-    assert it.state is S.CONNECTED
+    assert state(it) is ConnectionState.CONNECTED
     registry.sweep(IDLE_AFTER + 0.1, STALE_AFTER)
-    assert it.state is S.IDLE
+    assert state(it) is ConnectionState.IDLE
     assert IDLE_AFTER == 180
 
 
@@ -141,23 +151,23 @@ def test_an_event_makes_it_connected_again() -> None:
     registry.sweep(200, STALE_AFTER)
     it.reader.delivered_at = 210
     registry.sweep(220, STALE_AFTER)
-    assert it.state is S.CONNECTED
+    assert state(it) is ConnectionState.CONNECTED
     registry.sweep(210 + IDLE_AFTER + 1, STALE_AFTER)
-    assert it.state is S.IDLE
+    assert state(it) is ConnectionState.IDLE
 
 
-@pytest.mark.parametrize("before", [S.CONNECTED, S.IDLE])
+@pytest.mark.parametrize("before", [ConnectionState.CONNECTED, ConnectionState.IDLE])
 def test_a_peer_that_takes_nothing_is_stale_first_and_condemned_by_the_next_sweep(
-    before: S,
+    before: ConnectionState,
 ) -> None:
     registry = Connections()
     it = opened(registry)
     it.state = before
     sink_of(it).blocked = 100.0
     assert registry.sweep(100 + STALE_AFTER, STALE_AFTER) == []
-    assert it.state is not S.STALE
+    assert state(it) is not ConnectionState.STALE
     assert registry.sweep(101 + STALE_AFTER, STALE_AFTER) == []
-    assert it.state is S.STALE
+    assert state(it) is ConnectionState.STALE
     assert registry.sweep(131 + STALE_AFTER, STALE_AFTER) == [it]
 
 
@@ -168,9 +178,9 @@ def test_a_stale_peer_that_takes_again_is_spared() -> None:
     registry.sweep(140, STALE_AFTER)
     sink_of(it).blocked = None
     assert registry.sweep(170, STALE_AFTER) == []
-    assert it.state is S.CONNECTED
+    assert state(it) is ConnectionState.CONNECTED
     registry.sweep(190, STALE_AFTER)
-    assert it.state is S.IDLE
+    assert state(it) is ConnectionState.IDLE
 
 
 def test_a_connection_that_has_not_opened_is_neither_idle_nor_condemned() -> None:
@@ -180,14 +190,14 @@ def test_a_connection_that_has_not_opened_is_neither_idle_nor_condemned() -> Non
     sink_of(it).blocked = 0.0
     assert registry.sweep(1000, STALE_AFTER) == []
     assert registry.sweep(2000, STALE_AFTER) == []
-    assert it.state is S.CONNECTING
+    assert state(it) is ConnectionState.CONNECTING
 
 
 def test_one_that_was_told_to_go_and_does_not_take_even_that_is_condemned() -> None:
     registry = Connections()
     it, quick = opened(registry), opened(registry)
     for each in (it, quick):
-        each.happen(H.CLOSING)
+        each.happen(Happening.CLOSING)
     sink_of(it).blocked = 100.0
     assert registry.sweep(100 + STALE_AFTER, STALE_AFTER) == []
     assert registry.sweep(101 + STALE_AFTER, STALE_AFTER) == [it]
@@ -196,7 +206,7 @@ def test_one_that_was_told_to_go_and_does_not_take_even_that_is_condemned() -> N
 def test_who_is_on_the_way_out_does_not_count_as_open() -> None:
     registry = Connections()
     it, _ = opened(registry), opened(registry)
-    it.happen(H.CLOSING)
+    it.happen(Happening.CLOSING)
     assert (registry.open_of("ann"), registry.open_of("bob")) == (1, 0)
 
 

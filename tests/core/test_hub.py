@@ -54,7 +54,7 @@ class TroubledLog(MemoryLog):
 
     async def follow(self, after: Position) -> AsyncGenerator[Page, None]:
         self.follows += 1
-        if self.failing_follows:
+        if self.failing_follows > 0:
             self.failing_follows -= 1
             raise ConnectionError("the log is away")
         while True:
@@ -63,7 +63,7 @@ class TroubledLog(MemoryLog):
             if page.entries or page.gap:
                 after = page.end
                 yield page
-                if self.failing_follows:
+                if self.failing_follows > 0:
                     self.failing_follows -= 1
                     raise ConnectionError("the log is away")
             elif self._closed:
@@ -161,9 +161,10 @@ async def test_a_hub_starts_at_the_head(log: TroubledLog, clock: FakeClock) -> N
     hub = Hub(log, clock=clock, journal=FakeJournal())
     await hub.start()
     assert hub.position == positions[1] == await hub.head()
-    assert hub.hearing
+    hearing = [hub.hearing]
     await hub.stop()
-    assert not hub.hearing
+    hearing.append(hub.hearing)
+    assert hearing == [True, False]
     with pytest.raises(Unavailable):
         _ = hub.position
 
