@@ -203,7 +203,8 @@ TARGETS: Final[tuple[dict[str, list[str]], ...]] = (
     {"roles": ["A"]},
     {"roles": ["A", "B"], "userIds": ["cid"]},
     {"topics": ["x"]},
-    {"topics": ["y"], "roles": ["B"]},
+    {"topics": ["y"]},
+    {"topics": ["x", "y"], "roles": ["B"]},
     {"userIds": ["nobody"]},
 )
 
@@ -391,6 +392,8 @@ class Stream:
     """Where the reader stood when everything was last settled."""
     seen: Position
     """Everything written up to here was verified."""
+    topics: frozenset[str]
+    """What it subscribed to when it opened."""
     judged: list[tuple[int, Who]]
     """From which offset on (exclusive) the reader is whom."""
     parsed: int = 0
@@ -677,6 +680,7 @@ class World:
             connection,
             reached=place.start,
             seen=place.start,
+            topics=client.topics,
             judged=[(-1, client.who)],
             parsed=len(sink.taken),
         )
@@ -760,7 +764,8 @@ class World:
         self.happened[f"another identity, {'live' if live else 'behind'}"] += 1
         fence = self.hub.become(stream.reader, client.identity)
         self.verify_nothing_between(client, stream, fence)
-        subscribed = stream.connection.reader._topics & client.identity.topics
+        # Nothing is subscribed anew: that is asked for when a stream opens.
+        subscribed = stream.topics & client.identity.topics
         stream.judged.append((fence.offset, Who(client.user, client.identity.roles, subscribed)))
 
     # Settling
