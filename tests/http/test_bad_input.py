@@ -25,7 +25,7 @@ POLL = "/api/realtime/polling"
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared() -> AsyncIterator[Live]:
-    async with live(make_tidewire()) as running:
+    async with live(make_tidewire(rate_limits="off")) as running:
         yield running
 
 

@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from starlette.requests import HTTPConnection
 
 from tests.http.server import SECRET
@@ -24,6 +25,18 @@ READ: list[tuple[str, str, str, Any]] = [
     ("SSE_JWT_SECRET", f"{SECRET}, {SECRET}2", "secrets", (SECRET, f"{SECRET}2")),
     ("SSE_JWT_SECRET", SECRET, "secret_setting", "SSE_JWT_SECRET"),
     ("NEXTAUTH_SECRET", f"{SECRET},x", "secrets", (f"{SECRET},x",)),
+    ("NEXTAUTH_URL", "https://app.test/x", "nextauth_url", "https://app.test/x"),
+    ("TIDEWIRE_RATE_LIMITS", "off", "rate_limits", "off"),
+    (
+        "RATE_LIMIT_REDIS_URL",
+        "redis://limits.test",
+        "rate_limit_redis_url",
+        SecretStr("redis://limits.test"),
+    ),
+    ("TIDEWIRE_MAX_CONNECTIONS_PER_USER", "0", "max_connections_per_user", 0),
+    ("TIDEWIRE_MAX_CONNECTIONS", "0", "max_connections", 0),
+    ("TIDEWIRE_TRUSTED_PROXIES", "10.0.0.0/8, ::1", "trusted_proxies", ("10.0.0.0/8", "::1")),
+    ("TIDEWIRE_CORS_ORIGINS", "https://a.test,", "cors_origins", ("https://a.test",)),
     ("TIDEWIRE_JWKS", "https://id.test/keys", "jwks", "https://id.test/keys"),
     ("TIDEWIRE_JWT_ISSUER", "https://id.test", "jwt_issuer", "https://id.test"),
     ("TIDEWIRE_JWT_AUDIENCES", "a,b", "jwt_audiences", ("a", "b")),
@@ -34,7 +47,7 @@ READ: list[tuple[str, str, str, Any]] = [
 @pytest.fixture(autouse=True)
 def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
-        if name.startswith(("TIDEWIRE_", "SSE_", "NEXTAUTH_")):
+        if name.startswith(("TIDEWIRE_", "SSE_", "NEXTAUTH_", "RATE_")):
             monkeypatch.delenv(name)
 
 
@@ -60,6 +73,8 @@ def test_every_setting_is_in_the_table_above() -> None:
         ("TIDEWIRE_RETENTION_BYTES", ["0", "-1", "64MB"]),
         ("TIDEWIRE_PING_INTERVAL", ["0", "-1", "x", "nan", "inf", "30s"]),
         ("TIDEWIRE_DRAIN_SECONDS", ["-1", "x", "nan", "inf"]),
+        ("TIDEWIRE_MAX_CONNECTIONS", ["-1", "x", "1.5"]),
+        ("TIDEWIRE_MAX_CONNECTIONS_PER_USER", ["-1", "x", "1.5"]),
         ("TIDEWIRE_MAX_REPLAY_EVENTS", ["-1", "x", "1.5"]),
     ],
 )

@@ -94,14 +94,15 @@ class Allowance:
             "ratelimit-reset": str(math.ceil(self.reset / 1000)),
         }
 
-    def refuse(self) -> NoReturn:
-        """
+    def refuse(self, what: str) -> NoReturn:
+        """Tells that there was too much of something.
+
         Raises:
             RateLimited: always, with the time to wait.
         """
         raise RateLimited(
-            f"More than {self.limit} of these requests in {self.period} s. "
-            f"Wait {math.ceil(self.reset / 1000)} s before the next; poll until then.",
+            f"More than {self.limit} {what} in {self.period} s. "
+            f"Wait {math.ceil(self.reset / 1000)} s before the next.",
             retry_after=self.reset,
         )
 

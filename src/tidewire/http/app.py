@@ -7,6 +7,7 @@ from functools import cached_property
 from fastapi import APIRouter, FastAPI
 from starlette.exceptions import HTTPException
 
+from tidewire.http.cors import Cors
 from tidewire.http.problems import http_exception, problem_route
 from tidewire.http.routes.administration import add_administration_routes
 from tidewire.http.routes.probes import add_probe_routes
@@ -53,6 +54,7 @@ class Tidewire(Service):
             exception_handlers={HTTPException: http_exception},
         )
         app.include_router(self.router)
+        app.add_middleware(Cors, origins=self.gate.origins)
         return app
 
     @asynccontextmanager

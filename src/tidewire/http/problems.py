@@ -13,9 +13,14 @@ from starlette.types import Receive, Scope, Send
 from tidewire.core.errors import Category, InvalidParameter, NotFound, RequestError, TidewireError
 from tidewire.core.event import encode_json
 from tidewire.core.journal import Journal
+from tidewire.http.gate import rate_headers
 from tidewire.transports.asgi import problem_headers
 
 MEDIA_TYPE: Final = "application/problem+json"
+
+SECURITY_HEADERS: Final = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
+"""On every answer that is no stream: a browser takes it for what it says it is, and a page
+that it opens does not tell others its address, which may hold a token."""
 
 
 class Problem(BaseModel):
@@ -37,7 +42,7 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     its own form of a 422, which no route here answers."""
     # In full: a reference would lead nowhere in the document of somebody's application.
     schema = Problem.model_json_schema()
-    told: list[int | str] = [*sorted({400, 401, 403, 500, 503, *statuses}), "default"]
+    told: list[int | str] = [*sorted({400, 401, 403, 429, 500, 503, *statuses}), "default"]
     return {
         status: {"description": "A problem", "content": {MEDIA_TYPE: {"schema": schema}}}
         for status in told
@@ -46,7 +51,8 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def problem_response(error: TidewireError) -> Response:
     """The answer that tells of an error."""
-    return Response(encode_json(error.problem()), error.status, problem_headers(error))
+    headers = {**problem_headers(error), **SECURITY_HEADERS}
+    return Response(encode_json(error.problem()), error.status, headers)
 
 
 class MethodNotAllowed(RequestError):
@@ -77,6 +83,11 @@ def problem_route(journal: Journal) -> type[APIRoute]:
             handle: Callable[[Request], Awaitable[Response]] = super().get_route_handler()
 
             async def handle_or_tell(request: Request) -> Response:
+                response = await answer(request)
+                response.headers.update({**SECURITY_HEADERS, **rate_headers(request)})
+                return response
+
+            async def answer(request: Request) -> Response:
                 try:
                     return await handle(request)
                 except TidewireError as error:

@@ -1,6 +1,7 @@
 """The library: what an application calls, and what the HTTP routes only wrap."""
 
 import asyncio
+import resource
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import overload
@@ -21,11 +22,12 @@ from tidewire.core.errors import (
 from tidewire.core.event import Event
 from tidewire.core.hub import Hub
 from tidewire.core.journal import Journal
-from tidewire.core.keeper import Keeper, Phase
+from tidewire.core.keeper import Caps, Keeper, Phase
 from tidewire.core.log import EventLog, IdempotencyKey
 from tidewire.core.target import Identity
 from tidewire.health.journal import LoggingJournal
 from tidewire.http.authentication import MAY_MINT, authentication
+from tidewire.http.gate import Gate
 from tidewire.http.settings import SECRET_SETTINGS, Settings
 from tidewire.logs import check_log_url, open_log
 from tidewire.transports import polling, sse
@@ -94,6 +96,7 @@ class Service:
             clock=self.clock,
             journal=self.journal,
         )
+        self.gate = Gate(self.settings, dev=dev, clock=self.clock, journal=self.journal)
         if log is None:
             check_log_url(self.settings.log_url)
 
@@ -119,6 +122,7 @@ class Service:
             await node.hub.stop()
             if self._given_log is None:
                 await node.log.close()
+            await self.gate.limits.close()
 
     async def drain(self) -> None:
         """Sends every client away with a time to come back, and takes no new ones. Returns
@@ -138,10 +142,19 @@ class Service:
             clock=self.clock,
             journal=self.journal,
             ping_interval=self.settings.ping_interval,
+            caps=self._caps(),
         )
         await hub.start()
         keeper.start()
         return Node(asyncio.get_running_loop(), log, bus, hub, keeper)
+
+    def _caps(self) -> Caps:
+        node = self.settings.max_connections
+        if node is None:
+            files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+            # The rest is for what is no stream: the log, the page that asks how this node is.
+            node = 0 if files == resource.RLIM_INFINITY else max(1, files * 4 // 5)
+        return Caps(self.settings.max_connections_per_user, node)
 
     def _running(self, node: Node) -> Node:
         if node.loop is not asyncio.get_running_loop():
@@ -228,11 +241,16 @@ class Service:
 
         Raises:
             AuthenticationError: no credential, or a bad or revoked one.
+            Forbidden: a session cookie, used by a foreign page.
+            RateLimited: the client's address has failed too often.
         """
         node = await self.start()
-        return node.keeper.authority.judge(
-            await self._authentication.authenticator.authenticate(request)
-        )
+
+        async def proved() -> Identity:
+            identity = await self._authentication.authenticator.authenticate(request)
+            return node.keeper.authority.judge(identity)
+
+        return await self.gate.identify(request, proved)
 
     def is_admin(self, identity: Identity) -> bool:
         """Whether one of the identity's roles is an administrator's."""

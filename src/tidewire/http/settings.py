@@ -40,6 +40,7 @@ class Settings(BaseSettings):
         env_ignore_empty=True,
     )
 
+    nextauth_url: str | None = Field(None, alias="NEXTAUTH_URL")
     nextauth_secret: SecretStr | None = Field(None, alias="NEXTAUTH_SECRET")
     sse_jwt_secret: SecretStr | None = Field(None, alias="SSE_JWT_SECRET")
     jwks: str | None = Field(None, alias="TIDEWIRE_JWKS")
@@ -54,6 +55,12 @@ class Settings(BaseSettings):
     drain_seconds: Seconds = Field(1, alias="TIDEWIRE_DRAIN_SECONDS", ge=0)
     max_replay_events: int = Field(10_000, alias="TIDEWIRE_MAX_REPLAY_EVENTS", ge=0)
     admin_roles: Listed = Field(("ADMIN", "SUPER_ADMIN"), alias="TIDEWIRE_ADMIN_ROLES")
+    rate_limits: str = Field("", alias="TIDEWIRE_RATE_LIMITS")
+    rate_limit_redis_url: SecretStr | None = Field(None, alias="RATE_LIMIT_REDIS_URL")
+    max_connections_per_user: int = Field(10, alias="TIDEWIRE_MAX_CONNECTIONS_PER_USER", ge=0)
+    max_connections: int | None = Field(None, alias="TIDEWIRE_MAX_CONNECTIONS", ge=0)
+    trusted_proxies: Listed = Field((), alias="TIDEWIRE_TRUSTED_PROXIES")
+    cors_origins: Listed | None = Field(None, alias="TIDEWIRE_CORS_ORIGINS")
 
     @classmethod
     def load(cls, **given: Any) -> Self:

@@ -124,11 +124,22 @@ class AsgiSink:
 
 
 class Stream:
-    """One stream that was asked for and may be opened: an ASGI application for one request."""
+    """One stream that was asked for and may be opened: an ASGI application for one request.
+
+    Attributes:
+        resumed: whether it goes on exactly where a cursor stood.
+    """
 
     def __init__(
-        self, keeper: Keeper, connection: Connection, sink: AsgiSink, opening: bytes
+        self,
+        keeper: Keeper,
+        connection: Connection,
+        sink: AsgiSink,
+        opening: bytes,
+        *,
+        resumed: bool,
     ) -> None:
+        self.resumed = resumed
         self._keeper = keeper
         self._connection = connection
         self._sink = sink
@@ -202,6 +213,7 @@ async def open_stream(
         client_type=request.client_type,
         instance_id=request.instance_id,
     )
+    resumed = isinstance(request.since, Cursor) and place.gap is None
     data = {
         "clientId": connection.id,
         "serverInfo": {
@@ -214,12 +226,11 @@ async def open_stream(
             "authMethod": identity.method,
             "clientType": request.client_type,
         },
-        "resumed": isinstance(request.since, Cursor) and place.gap is None,
+        "resumed": resumed,
         "degraded": False,
     }
-    return Stream(
-        keeper, connection, sink, _opening(sink.encoding, data, place.start, place.gap, clock.now())
-    )
+    opening = _opening(sink.encoding, data, place.start, place.gap, clock.now())
+    return Stream(keeper, connection, sink, opening, resumed=resumed)
 
 
 def _opening(

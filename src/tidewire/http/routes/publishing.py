@@ -59,6 +59,7 @@ def add_publishing_routes(router: APIRouter, service: Service) -> None:
     async def publish(request: Request) -> Published:
         identity = await service.authenticate(request)
         service.check_may_publish(identity)
+        await service.gate.spend(request, "publish", identity)
         body = await read_body(request)
         events, _ = parse_events(body)
         ids = await service.publish(events, key=_key(request, identity, body))
@@ -75,6 +76,7 @@ def add_publishing_routes(router: APIRouter, service: Service) -> None:
     )
     async def test(request: Request) -> Tested:
         identity = await service.authenticate(request)
+        await service.gate.spend(request, "publish", identity)
         asked = parse_model(TestBody, await read_body(request))
         value = asked.target_value
         if asked.target == "user" and value is None:

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
-from tidewire.core.position import Edge
+from tidewire.core.position import Cursor, Edge
 from tidewire.http.params import PollQuery, StreamQuery, check_names
 from tidewire.http.problems import problem_responses
 from tidewire.http.service import Service
-from tidewire.transports.asgi import Receive, Send
+from tidewire.transports.asgi import Message, Receive, Send
 from tidewire.transports.polling import PollRequest
 from tidewire.transports.sse import Stream, StreamRequest
 
@@ -30,14 +30,20 @@ class CursorAnswer(BaseModel):
 
 
 class StreamAnswer(Response):
-    """A stream as the answer of a route."""
+    """A stream as the answer of a route; or its refusal, where there is no room for it."""
 
     def __init__(self, stream: Stream) -> None:
         super().__init__()
+        del self.headers["content-length"]
         self._stream = stream
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        await self._stream(scope, receive, send)
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], *self.raw_headers]}
+            await send(message)
+
+        await self._stream(scope, receive, send_with_headers)
 
 
 def add_stream_routes(router: APIRouter, service: Service) -> None:
@@ -58,8 +64,16 @@ def add_stream_routes(router: APIRouter, service: Service) -> None:
             client_type=query.client_type,
             instance_id=query.instance_id,
         )
+        # After a shutdown or a lost network a whole crowd comes back at once, to go on where it
+        # was. Whether that is why a stream is resumed, no other node can know; so all that are
+        # resumed have an allowance of their own, and a cursor that is not honoured resumes none.
+        resumes = isinstance(asked.since, Cursor)
+        await service.gate.spend(request, "resume" if resumes else "connect", identity)
+        stream = await service.open_stream(identity, asked)
+        if resumes and not stream.resumed:
+            await service.gate.spend(request, "connect", identity)
         tell_of_shutdown(request)
-        return StreamAnswer(await service.open_stream(identity, asked))
+        return StreamAnswer(stream)
 
     stream_responses = {
         200: {
@@ -97,6 +111,7 @@ def add_stream_routes(router: APIRouter, service: Service) -> None:
             client_type=query.client_type,
             instance_id=query.instance_id,
         )
+        await service.gate.spend_poll(request, identity, asked.instance_id)
         tell_of_shutdown(request)
         body = await service.poll(identity, asked, request.receive)
         return Response(body, media_type="application/json", headers={"cache-control": "no-store"})

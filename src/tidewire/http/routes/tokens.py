@@ -46,6 +46,7 @@ def add_token_routes(router: APIRouter, service: Service) -> None:
     )
     async def sse_token(request: Request, response: Response) -> TokenAnswer:
         identity = await service.authenticate(request)
+        await service.gate.spend(request, "token", identity)
         issued = service.issue_token(identity)
         response.headers["Cache-Control"] = "no-store"
         roles = sorted(identity.roles)
@@ -71,6 +72,7 @@ def add_token_routes(router: APIRouter, service: Service) -> None:
     )
     async def refresh(request: Request) -> RefreshAnswer:
         identity = await service.authenticate(request)
+        await service.gate.spend(request, "token", identity)
         asked = parse_model(RefreshBody, await read_body(request))
         expires_at, fence = await service.refresh(asked.client_id, identity)
         return RefreshAnswer(expiresAt=expires_at, fence=fence)
