@@ -3,9 +3,9 @@
 from typing import Any, SupportsIndex
 
 import pytest
+
 from tests.contracts.log import LogContract, MakeLog, event, events, offsets
 from tests.fakes import FakeClock
-
 from tidewire.core.clock import Clock
 from tidewire.core.errors import ConfigurationError
 from tidewire.core.log import Clearable, Entry, EventLog, IdempotencyKey, Measured
