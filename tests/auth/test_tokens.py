@@ -12,7 +12,13 @@ from joserfc.jwk import OctKey, RSAKey
 from tests.fakes import FakeClock
 from tidewire import TidewireError
 from tidewire.auth.tokens import MAX_TOKEN_LENGTH, IssuedToken, Tokens
-from tidewire.core.errors import ConfigurationError, ExpiredToken, InvalidToken
+from tidewire.core.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    ExpiredToken,
+    InvalidToken,
+    NotConfigured,
+)
 
 SECRET = "a-secret-of-thirty-two-bytes-0001"
 OTHER = "a-secret-of-thirty-two-bytes-0002"
@@ -253,6 +259,40 @@ async def test_a_token_that_is_not_ours_is_refused_and_not_repeated(
     assert SECRET not in told
     assert len(told) < 500
     assert raised.value.status == 401
+
+
+CODES: list[tuple[str, str]] = [
+    ("AUTH_INVALID_TOKEN", "garbage"),
+    ("AUTH_INVALID_TOKEN", sign(claims(), OTHER)),
+    ("AUTH_INVALID_TOKEN", sign(claims(sub=...))),
+    ("AUTH_INVALID_TOKEN", sign(claims(exp=...))),
+    ("AUTH_INVALID_TOKEN", sign(claims(roles="ADMIN"))),
+    ("AUTH_EXPIRED_TOKEN", sign(claims(exp=NOW))),
+    ("AUTH_NOT_YET_VALID", sign(claims(nbf=NOW + 61))),
+    ("AUTH_NOT_YET_VALID", sign(claims(iat=NOW + 61))),
+    ("AUTH_WRONG_AUDIENCE", sign(claims(aud="other"))),
+    ("AUTH_WRONG_AUDIENCE", sign(claims(aud=...))),
+    ("AUTH_WRONG_TYPE", sign(claims(typ="refresh"))),
+    ("AUTH_WRONG_TYPE", sign(claims(typ=...))),
+    ("AUTH_WRONG_ALGORITHM", f"{encode({'alg': 'none'})}.{payload}."),
+    ("AUTH_WRONG_ALGORITHM", sign(claims(), header={"alg": "HS512"}, algorithm="sha512")),
+    ("AUTH_WRONG_ALGORITHM", confused()),
+    ("AUTH_WRONG_ALGORITHM", really_rsa()),
+    ("AUTH_TOKEN_TOO_LARGE", sign(claims(padding="x" * MAX_TOKEN_LENGTH))),
+]
+
+
+@pytest.mark.parametrize(("code", "token"), CODES, ids=lambda text: text[:24])
+async def test_each_fault_has_its_code(tokens: Tokens, code: str, token: str) -> None:
+    with pytest.raises(AuthenticationError) as raised:
+        await tokens.verify(token, method="jwt_token")
+    assert raised.value.problem()["code"] == code
+    assert raised.value.problem()["status"] == 401
+
+
+def test_without_a_secret_nothing_is_signed(clock: FakeClock) -> None:
+    with pytest.raises(NotConfigured, match="THE_SETTING"):
+        Tokens([], clock=clock, setting="THE_SETTING").issue("alice")
 
 
 async def test_a_secret_can_be_rotated(clock: FakeClock) -> None:

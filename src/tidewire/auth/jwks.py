@@ -14,6 +14,7 @@ from joserfc.errors import JoseError, UnsupportedAlgorithmError
 from joserfc.jwa import JWSAlgModel
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
+from joserfc.util import base64_to_int
 
 from tidewire.core.clock import Clock
 from tidewire.core.errors import ConfigurationError, Unavailable
@@ -194,8 +195,9 @@ def _public_key(jwk: Mapping[str, Any]) -> tuple[Key, _Verifier] | None:
     # Only the public members: a set that holds private ones by mistake is not kept in memory.
     match jwk.get("kty"), jwk.get("crv"):
         case "RSA", _:
-            rsa = RSAKey.import_key({"kty": "RSA", "n": jwk["n"], "e": jwk["e"]})
-            return (rsa, _RS256) if rsa.public_key.key_size >= MIN_RSA_BITS else None
+            if base64_to_int(jwk["n"]).bit_length() < MIN_RSA_BITS:
+                return None
+            return RSAKey.import_key({"kty": "RSA", "n": jwk["n"], "e": jwk["e"]}), _RS256
         case "EC", "P-256":
             point = {name: jwk[name] for name in ("crv", "x", "y")}
             return ECKey.import_key({"kty": "EC", **point}), _ES256
