@@ -614,3 +614,39 @@ async def test_a_broadcast_reaches_live_readers_with_room_and_is_encoded_once(hu
     assert sink_of(other).taken.startswith(b"data: ")
     for each in (full, behind):
         assert b"ping" not in sink_of(each).waiting + sink_of(each).taken
+
+
+# What must not stop the others
+
+
+class BrokenSink(FakeSink):
+    """A sink that fails where it should only take bytes."""
+
+    def write(self, data: bytes) -> None:
+        raise RuntimeError("broken")
+
+
+async def test_a_broken_sink_is_dropped_and_the_others_get_each_event_once(
+    hub: Hub, journal: FakeJournal
+) -> None:
+    before, broken, after = FakeSink(), BrokenSink(), FakeSink()
+    for sink in (before, broken, after):
+        hub.attach(reader(hub, sink))
+    await hub.publish([event(1)])
+    await until(lambda: numbers(after) == [1])
+    await hub.publish([event(2)])
+    await until(lambda: numbers(after) == [1, 2])
+    assert numbers(before) == [1, 2]
+    assert broken.was_aborted
+    assert journal.notes == ["a sink failed and was dropped"]
+
+
+async def test_a_socket_that_drains_after_the_hub_has_stopped_is_no_failure(hub: Hub) -> None:
+    sink = FakeSink()
+    hub.attach(reader(hub, sink))
+    sink.stop_reading()
+    await hub.publish([event(1, pad=HIGH_WATER), event(2)])
+    await until(lambda: hub.live == 0)
+    await hub.stop()
+    sink.read_on()
+    assert numbers(sink) == [1]

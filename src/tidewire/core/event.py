@@ -42,7 +42,7 @@ RESERVED_TYPES: Final = frozenset(
     }
 )
 
-_PRIORITIES: Final = frozenset(get_args(Priority))
+_PRIORITIES: Final = get_args(Priority)
 # Controls (CR, LF and NUL among them) would break the SSE block; separators and surrogates
 # break clients that split on them or cannot encode them.
 _UNSAFE_CATEGORIES: Final = frozenset({"Cc", "Zl", "Zp", "Cs"})

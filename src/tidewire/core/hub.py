@@ -180,11 +180,18 @@ class Hub:
         before = self.position
         now = self._clock.monotonic()
         for reader, data in fan_out(entries, self._index):
-            if reader.sink.room():
-                reader.sink.write(data)
-                reader.delivered_at = now
-            else:
+            if not reader.sink.room():
                 self._fall_behind(reader, before)
+                continue
+            try:
+                reader.sink.write(data)
+            except Exception as error:
+                # One broken sink must not stop the others, nor have them served twice.
+                self._journal.note("a sink failed and was dropped", error=error)
+                self.detach(reader)
+                reader.sink.abort()
+            else:
+                reader.delivered_at = now
         self._position = entries[-1].position
 
     def _miss(self, gap: Gap) -> None:
@@ -206,7 +213,7 @@ class Hub:
         reader.state = ReaderState.BEHIND
 
     def _wake(self, reader: Reader) -> None:
-        if not reader.behind() or reader.catching_up:
+        if not reader.behind() or reader.catching_up or self._position is None:
             return
         if reader.cursor == self.position:
             self._go_live(reader)
@@ -253,7 +260,8 @@ class Hub:
             control = notices.gap(page.gap, now=self._clock.now())
             data = reader.sink.encoding.control(control)
             reader.cursor = page.start
-        # What the hub has not heard yet comes live; reading beyond it would come twice.
+        # What the hub has not heard yet comes live. Reading beyond would only mean to wait for
+        # the hub, again and again while much is published.
         heard = self.position.offset
         frames = reader.take((e for e in page.entries if e.position.offset <= heard), HIGH_WATER)
         if frames:

@@ -1,23 +1,27 @@
 """Reading: streams, polls and the cursor between them."""
 
-from collections.abc import MutableMapping
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tidewire.core.errors import TidewireError
 from tidewire.core.position import Cursor, Edge
 from tidewire.http.params import PollQuery, StreamQuery, check_names
 from tidewire.http.problems import problem_responses
 from tidewire.http.service import Service
-from tidewire.transports.asgi import Message, Receive, Send
+from tidewire.transports.asgi import refuse
 from tidewire.transports.polling import PollRequest
-from tidewire.transports.sse import Stream, StreamRequest
+from tidewire.transports.sse import StreamRequest
 
 DRAIN_EXTENSION = "tidewire.drain"
 """In ``scope["extensions"]``, from a server that tells of its shutdown: takes a coroutine
 function to call before it waits for what is open. `tidewire serve` offers it."""
 
+
+FASTAPI_REQUEST_STACK = "fastapi_inner_astack"
+"""In the scope: what FastAPI closes only after the answer was sent."""
 
 FIVE_MINUTES_MS = 300_000
 """Where a poll starts that does not say where."""
@@ -29,21 +33,27 @@ class CursorAnswer(BaseModel):
     cursor: str
 
 
-class StreamAnswer(Response):
-    """A stream as the answer of a route; or its refusal, where there is no room for it."""
+class Deferred(Response):
+    """An answer that may take long, given after everything that the request holds was let go:
+    a dependency with a database session, that somebody put before our routes, would otherwise
+    keep its connection as long as the stream is open or the poll is held."""
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, answer: ASGIApp) -> None:
         super().__init__()
         del self.headers["content-length"]
-        self._stream = stream
+        self._answer = answer
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        held = scope.get(FASTAPI_REQUEST_STACK)
+        if held is not None:
+            await held.aclose()
+
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message = {**message, "headers": [*message["headers"], *self.raw_headers]}
             await send(message)
 
-        await self._stream(scope, receive, send_with_headers)
+        await self._answer(scope, receive, send_with_headers)
 
 
 def add_stream_routes(router: APIRouter, service: Service) -> None:
@@ -73,7 +83,7 @@ def add_stream_routes(router: APIRouter, service: Service) -> None:
         if resumes and not stream.resumed:
             await service.gate.spend(request, "connect", identity)
         tell_of_shutdown(request)
-        return StreamAnswer(stream)
+        return Deferred(stream)
 
     stream_responses = {
         200: {
@@ -113,8 +123,18 @@ def add_stream_routes(router: APIRouter, service: Service) -> None:
         )
         await service.gate.spend_poll(request, identity, asked.instance_id)
         tell_of_shutdown(request)
-        body = await service.poll(identity, asked, request.receive)
-        return Response(body, media_type="application/json", headers={"cache-control": "no-store"})
+
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            try:
+                body = await service.poll(identity, asked, receive)
+            except TidewireError as error:
+                await refuse(error, send)
+                return
+            headers = {"cache-control": "no-store"}
+            found = Response(body, headers=headers, media_type="application/json")
+            await found(scope, receive, send)
+
+        return Deferred(answer)
 
     @router.get(
         "/api/realtime/cursor",
