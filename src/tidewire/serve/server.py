@@ -17,6 +17,8 @@ from uvicorn.supervisors import ChangeReload
 
 from tidewire.core.errors import ConfigurationError
 from tidewire.core.reader import HIGH_WATER
+from tidewire.http import accesslog
+from tidewire.http.accesslog import AccessLog
 from tidewire.http.app import Tidewire
 from tidewire.http.routes.streams import DRAIN_EXTENSION
 from tidewire.http.settings import Settings
@@ -69,6 +71,7 @@ class Application:
             if here not in sys.path:
                 sys.path.insert(0, here)
             self._app = import_from_string(self._target)
+        self._app = AccessLog(self._app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._app is None:
@@ -133,6 +136,7 @@ class Server(uvicorn.Server):
     async def _serve(self, sockets: list[socket.socket] | None = None) -> None:
         raise_file_limit()
         self._application.load()
+        accesslog.configure()
         # What is loaded stays: collections need not walk it again while events pass.
         gc.collect()
         gc.freeze()
@@ -184,8 +188,11 @@ def run(
     options: dict[str, Any] = {
         "http": Protocol,
         "backlog": BACKLOG,
-        # A query may hold a token, and uvicorn's access log has the query.
+        # A query may hold a token, and uvicorn's access log has the query. `AccessLog` is ours.
         "access_log": False,
+        # By default uvicorn lets anybody on this machine say who the client is, and in which
+        # scheme. TIDEWIRE_TRUSTED_PROXIES says whose word counts.
+        "proxy_headers": False,
         "log_config": None,
         "server_header": False,
         "timeout_graceful_shutdown": OTHER_REQUESTS_SECONDS,
