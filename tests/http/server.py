@@ -69,7 +69,10 @@ async def serving(
     app: ASGIApp, before_end: Callable[[], Awaitable[None]] | None = None
 ) -> AsyncIterator[str]:
     """Serves on a free port; yields the URL."""
-    config = uvicorn.Config(app, log_config=None, ws="none", timeout_graceful_shutdown=3)
+    # As `tidewire serve`: by default uvicorn believes what is said on this machine of clients.
+    config = uvicorn.Config(
+        app, log_config=None, ws="none", timeout_graceful_shutdown=3, proxy_headers=False
+    )
     server = _Server(config)
     # With the protocol named: asyncio turns Nagle's algorithm off only where it is.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
@@ -266,6 +269,7 @@ RECOVERY = {
     405: ({"client"}, "none"),
     413: ({"validation"}, "none"),
     422: ({"validation"}, "none"),
+    429: ({"rate_limit"}, "fallback_polling"),
     501: ({"server"}, "none"),
     503: ({"connection", "server"}, "retry"),
 }

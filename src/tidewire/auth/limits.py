@@ -130,7 +130,8 @@ def parse_rates(text: str) -> dict[str, limits.RateLimitItem]:
 
 def _parse_rate(name: str, text: str) -> limits.RateLimitItem:
     try:
-        item = limits.parse(text)
+        # In the library's own notation there may be several, divided by semicolons.
+        (item,) = limits.parse_many(text)
     except ValueError:
         item = None
     if item is None or not 0 < item.amount <= MAX_AMOUNT or item.get_expiry() > MAX_SECONDS:

@@ -19,7 +19,7 @@ from tidewire.transports.asgi import problem_headers
 MEDIA_TYPE: Final = "application/problem+json"
 
 SECURITY_HEADERS: Final = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
-"""On every answer that is no stream: a browser takes it for what it says it is, and a page
+"""On every answer: a browser takes it for what it says it is, and a page
 that it opens does not tell others its address, which may hold a token."""
 
 
