@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 from joserfc import jwt
+from joserfc.errors import UnsupportedAlgorithmError
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 from joserfc.util import int_to_base64
 
 from tests.fakes import FakeClock, FakeJournal
+from tidewire.auth import jwks
 from tidewire.auth.claims import ClaimNames
 from tidewire.auth.jwks import MAX_AGE_SECONDS, MAX_BYTES, REFRESH_SECONDS, Jwks, parse_keys
 from tidewire.auth.tokens import MAX_TOKEN_LENGTH, Tokens, TrustedIssuer
@@ -402,6 +404,17 @@ async def test_an_issuer_that_was_never_reached_is_tried_again(
     assert (await tokens.verify(signed(RSA), method="")).user_id == "alice"
 
 
+async def test_an_issuer_that_says_nothing_is_given_up(
+    keys: Jwks, issuer: KeyServer, journal: FakeJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jwks, "TIMEOUT_SECONDS", 0.05)
+    issuer.open.clear()
+    with pytest.raises(Unavailable):
+        await keys.find("rsa")
+    assert len(journal.notes) == 1
+    issuer.open.set()
+
+
 async def test_nobody_answers(clock: FakeClock, journal: FakeJournal) -> None:
     server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
@@ -490,6 +503,14 @@ def test_a_key_that_cannot_verify_is_passed_over(jwk: Any) -> None:
     assert key.kid == "ec"
     with pytest.raises(ValueError, match="no key"):
         parse_keys(json.dumps({"keys": [jwk]}).encode())
+
+
+def test_a_key_verifies_nothing_but_its_own_algorithm() -> None:
+    for key in parse_keys(key_set(RSA, EC, ED)):
+        for other in (RSA, EC, ED, OctKey.import_key(SECRET)):
+            if other.kid != key.kid:
+                with pytest.raises(UnsupportedAlgorithmError):
+                    key.claims(signed(other))
 
 
 def test_private_members_are_not_kept() -> None:

@@ -3,11 +3,14 @@
 import base64
 import json
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
 import pytest
+from fastapi import Depends, FastAPI
 from itsdangerous import TimestampSigner
 from joserfc import jwt
 from joserfc.jwe import JWERegistry
@@ -426,6 +429,42 @@ async def test_the_applications_code_says_who(clock: FakeClock) -> None:
     soon = await method.identify(request_with("who=soon"))
     assert soon is not None
     assert soon.expires_at == clock.now() + 5000
+
+
+async def test_the_code_of_a_fastapi_dependency_says_who(clock: FakeClock) -> None:
+    closed: list[str] = []
+
+    async def database() -> AsyncIterator[dict[str, list[str]]]:
+        yield {"alice": ["EDITOR"]}
+        closed.append("database")
+
+    async def current_user(
+        request: Request, users: Annotated[dict[str, list[str]], Depends(database)]
+    ) -> Identity | None:
+        name = request.cookies.get("who", "")
+        return Identity(name, roles=frozenset(users[name])) if name in users else None
+
+    async def session(request: HTTPConnection) -> Identity | None:
+        async with asynccontextmanager(database)() as users:
+            return await current_user(Request(request.scope), users)
+
+    app = FastAPI()
+
+    @app.get("/")
+    async def show(user: Annotated[Identity | None, Depends(current_user)]) -> str:
+        return "nobody" if user is None else user.user_id
+
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        answer = await client.get("/", headers={"cookie": "who=alice"})
+    assert answer.json() == "alice"
+    closed.clear()
+    method = CallableSession(session, clock=clock)
+    identity = await method.identify(request_with("who=alice"))
+    assert closed == ["database"]
+    assert identity is not None
+    assert (identity.user_id, *identity.roles) == ("alice", "EDITOR")
+    assert await method.identify(request_with("who=bob")) is None
 
 
 async def test_an_authority_that_has_ended_is_stale(clock: FakeClock) -> None:

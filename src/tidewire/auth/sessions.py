@@ -232,7 +232,28 @@ class StarletteSession:
 
 
 class CallableSession:
-    """The application's own code says who asks: any async callable."""
+    """The application's own code says who asks: any async callable.
+
+    What a FastAPI dependency does, called as the function that it is::
+
+        async def session(request):
+            async with make_database_session() as database:
+                user = await current_user(request, database)
+            return None if user is None else Identity(user.id, roles=frozenset(user.roles))
+
+    Django's signed-in user, with the session store that its settings name::
+
+        Store = import_module(settings.SESSION_ENGINE).SessionStore
+
+        async def session(request):
+            asked = HttpRequest()
+            asked.session = Store(request.cookies.get(settings.SESSION_COOKIE_NAME))
+            user = await aget_user(asked)
+            if not user.is_active:
+                return None
+            groups = user.groups.values_list("name", flat=True)
+            return Identity(str(user.pk), roles=frozenset([name async for name in groups]))
+    """
 
     hint = "a session of the application"
 
