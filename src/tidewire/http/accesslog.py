@@ -1,5 +1,6 @@
 """The access log, and what must never stand in any log: tokens, cookies, passwords."""
 
+import contextlib
 import logging
 import re
 import time
@@ -33,6 +34,9 @@ _HEADER: Final = re.compile(
     re.IGNORECASE,
 )
 _BEARER: Final = re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]+", re.IGNORECASE)
+
+_TAKEN_APART: Final = "uvicorn.access"
+"""Its formatter wants the arguments, not the message."""
 
 _SHOWN_IN_PATH: Final = "/:@!$&'()*+,;=~-._"
 _SHOWN_IN_QUERY: Final = _SHOWN_IN_PATH + "%?[]"
@@ -72,13 +76,16 @@ class RedactSecrets(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Changes the record; lets every one through."""
-        if isinstance(record.msg, str):
-            record.msg = redact(record.msg)
-        # In their places: formatters take the arguments apart.
         if isinstance(record.args, Mapping):
             record.args = {name: _redacted(value) for name, value in record.args.items()}
         elif record.args:
             record.args = tuple(map(_redacted, record.args))
+        if record.name != _TAKEN_APART:
+            with contextlib.suppress(TypeError, ValueError, KeyError):
+                # What is secret may show only where the text and its arguments meet.
+                message = record.getMessage()
+                if (safe := redact(message)) != message:
+                    record.msg, record.args = safe, None
         if record.exc_info and not record.exc_text:
             record.exc_text = logging.Formatter().formatException(record.exc_info)
         if record.exc_text:
