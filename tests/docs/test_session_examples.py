@@ -28,6 +28,7 @@ class Stream:
 
     def __init__(self, events: AsyncIterator[ServerSentEvent]) -> None:
         self._events = events
+        self.client_id = ""
 
     async def next(self, *types: str) -> dict[str, Any]:
         """The next event of one of these types; others are passed over."""
@@ -45,7 +46,7 @@ async def listening(http: httpx.AsyncClient) -> AsyncIterator[Stream]:
     async with aconnect_sse(http, "GET", "/api/sse") as source:
         assert source.response.status_code == 200
         stream = Stream(source.aiter_sse())
-        await stream.next("connected")
+        stream.client_id = (await stream.next("connected"))["data"]["clientId"]
         yield stream
 
 
