@@ -1,5 +1,6 @@
 """A real redis-server for a test: on a free port, in memory only, ended with the test."""
 
+import signal
 import socket
 import subprocess
 import time
@@ -36,6 +37,11 @@ class Redis:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+
+    def freeze(self) -> None:
+        """Lets it take connections and answer nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
 
     def ask(self, *words: str) -> bytes:
         """The first bytes of the answer to an inline command."""

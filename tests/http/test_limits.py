@@ -1,5 +1,7 @@
 """Floods are held to their rates, with exact headers, by memory and by a real Redis."""
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -262,6 +264,41 @@ async def test_a_redis_that_there_never_was_stops_nobody(tmp_path: Path) -> None
         assert (await get_token(server, "alice")).status_code == 200
         check_limited(await get_token(server, "alice"), 1, range(3590, 3601))
     assert journal.notes == ["the Redis of the rate limits is away; this node counts alone"]
+
+
+async def test_a_redis_that_does_not_answer_holds_up_one_request_and_not_for_long(
+    tmp_path: Path,
+) -> None:
+    clock = FakeClock()
+    with redis_server(tmp_path) as redis:
+        tidewire = make_tidewire(
+            clock=clock, rate_limits="token=100/hour", rate_limit_redis_url=redis.url
+        )
+        async with live(tidewire) as server:
+            await get_token(server, "alice")
+            redis.freeze()
+            began = time.monotonic()
+            for _ in range(20):
+                assert (await get_token(server, "alice")).status_code == 200
+            assert time.monotonic() - began < 2
+            clock.advance(5)
+            began = time.monotonic()
+            answers = await asyncio.gather(*(get_token(server, "alice") for _ in range(20)))
+            assert {answer.status_code for answer in answers} == {200}
+            assert time.monotonic() - began < 2
+
+
+async def test_rates_are_shared_again_after_a_stop_and_a_start(tmp_path: Path) -> None:
+    journal = FakeJournal()
+    with redis_server(tmp_path) as redis:
+        tidewire = make_tidewire(
+            journal=journal, rate_limits="token=1/hour", rate_limit_redis_url=redis.url
+        )
+        async with live(tidewire) as server:
+            assert (await get_token(server, "alice")).status_code == 200
+        async with live(tidewire) as server:
+            check_limited(await get_token(server, "alice"), 1, range(3540, 3601))
+    assert journal.notes == []
 
 
 async def test_nothing_that_a_client_sends_stands_in_redis_as_it_was_sent(
