@@ -79,22 +79,26 @@ User.objects.create_user("boss", password="{0}", is_staff=True)
 """
 
 
+def manage(database: Path, *arguments: str) -> None:
+    """Runs a command of Django, as manage.py does."""
+    done = subprocess.run(
+        [sys.executable, "-m", "examples.django_sessions", *arguments],
+        cwd=ROOT,
+        env=clean_environment(database.parent, DJANGO_DATABASE=str(database)),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.fixture(scope="module")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated database with an editor, a user without a group, and an employee."""
-    folder = tmp_path_factory.mktemp("django")
-    path = folder / "django.sqlite3"
-    for arguments in (["migrate", "-v", "0"], ["shell", "-c", USERS.format(PASSWORD)]):
-        done = subprocess.run(
-            [sys.executable, "-m", "examples.django_sessions", *arguments],
-            cwd=ROOT,
-            env=clean_environment(folder, DJANGO_DATABASE=str(path)),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-        assert done.returncode == 0, done.stderr
+    path = tmp_path_factory.mktemp("django") / "django.sqlite3"
+    manage(path, "migrate", "-v", "0")
+    manage(path, "shell", "-c", USERS.format(PASSWORD))
     return path
 
 
@@ -178,6 +182,29 @@ async def test_signing_out_of_django_ends_the_streams_and_the_session_opens_no_o
         assert await refusal(alice) == (401, "AUTH_REQUIRED")
         async with browser(url, kept) as thief:
             assert await refusal(thief) == (401, "AUTH_REQUIRED")
+
+
+NEW_PASSWORD = """
+from django.contrib.auth.models import User
+alice = User.objects.get(username="alice")
+alice.set_password("another")
+alice.save()
+"""
+
+
+async def test_a_django_session_of_before_a_new_password_opens_no_stream(
+    tmp_path: Path, database: str
+) -> None:
+    target = "examples.django_sessions:app"
+    async with (
+        serving(target, tmp_path, DJANGO_DATABASE=database) as (_, url),
+        browser(url) as alice,
+    ):
+        await sign_in(alice, "alice")
+        async with listening(alice):
+            pass
+        manage(Path(database), "shell", "-c", NEW_PASSWORD)
+        assert await refusal(alice) == (401, "AUTH_REQUIRED")
 
 
 async def test_a_visitor_of_the_django_site_gets_no_stream(tmp_path: Path, database: str) -> None:

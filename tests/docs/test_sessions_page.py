@@ -11,6 +11,12 @@ from pathlib import Path
 import httpx
 from joserfc import jwt
 from joserfc.jwk import RSAKey
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.sessions import SessionMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from tests.docs.test_session_examples import browser, listening, refusal
 from tests.serve.processes import COMMAND, clean_environment, running, url_in
@@ -71,6 +77,34 @@ async def test_a_session_extends_its_open_stream_as_the_page_says(tmp_path: Path
             )
             assert answer.status_code == 200, answer.text
             assert abs(answer.json()["expiresAt"] - opened - 3_600_000) < 10_000
+
+
+async def test_the_cookie_of_an_application_beside_opens_a_stream(tmp_path: Path) -> None:
+    async def sign_in(request: Request) -> Response:
+        request.session.update(user_id="alice", roles=["ADMIN"])
+        return Response()
+
+    shop = Starlette(
+        routes=[Route("/", sign_in)],
+        middleware=[Middleware(SessionMiddleware, secret_key=SECRET)],
+    )
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(shop), base_url="http://shop.example.com"
+    ) as at_the_shop:
+        await at_the_shop.get("/")
+        cookies = httpx.Cookies({"session": at_the_shop.cookies["session"]})
+
+    (tmp_path / "beside.py").write_text(block("python", "StarletteSession"))
+    command = [COMMAND, "serve", "beside:app", "--port", "0"]
+    env = clean_environment(tmp_path, SECRET_KEY=SECRET)
+    with running(command, tmp_path, env, cwd=tmp_path) as server:
+        url = await asyncio.to_thread(url_in, server)
+        async with browser(url, cookies) as alice, browser(url) as visitor:
+            async with listening(alice) as stream:
+                event = {"type": "news", "data": 1, "metadata": {"userIds": ["alice"]}}
+                assert (await alice.post("/api/realtime/publish", json=event)).is_success
+                assert (await stream.next("news"))["data"] == 1
+            assert await refusal(visitor) == (401, "AUTH_REQUIRED")
 
 
 async def test_the_token_that_the_page_signs_opens_a_stream(tmp_path: Path) -> None:
