@@ -14,19 +14,19 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, cast
 
 import limits
 from limits.aio.storage import MovingWindowSupport, RedisStorage, Storage
 from limits.aio.strategies import MovingWindowRateLimiter
 from limits.errors import StorageError
-from redis.asyncio import BlockingConnectionPool
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from tidewire.core.clock import Clock
 from tidewire.core.errors import ConfigurationError, RateLimited
 from tidewire.core.journal import Journal
+
+if TYPE_CHECKING:
+    from redis.asyncio import BlockingConnectionPool
 
 Result = TypeVar("Result")
 Rates = Mapping[str, limits.RateLimitItem]
@@ -233,6 +233,11 @@ class RateLimits:
     def _connect(self) -> "_Windows | None":
         if self._redis_url is None:
             return None
+        # Only here: importing it takes a tenth of a second.
+        from redis.asyncio import BlockingConnectionPool
+        from redis.asyncio.retry import Retry
+        from redis.backoff import NoBackoff
+
         try:
             pool = BlockingConnectionPool.from_url(
                 self._redis_url,
@@ -242,11 +247,11 @@ class RateLimits:
                 # Once more, at once: a Redis that was restarted has closed its connections.
                 retry=Retry(NoBackoff(), 1),
             )
-        except ValueError as error:
-            # Not its text: a part of the address may be a password.
+        except ValueError:
+            # Without what it says: a part of the address may be a password.
             raise ConfigurationError(
                 f"{REDIS_SETTING} must be redis://, rediss:// or unix:// and where Redis is."
-            ) from error
+            ) from None
         options = cast(Any, {"connection_pool": pool})
         storage = RedisStorage(
             # The pool knows the address.
@@ -266,7 +271,7 @@ class _Windows:
 
     limiter: MovingWindowRateLimiter
     now: Callable[[], float]
-    pool: BlockingConnectionPool | None = None
+    pool: "BlockingConnectionPool | None" = None
 
     async def hit(self, item: limits.RateLimitItem, key: str) -> Allowance:
         granted = await self.limiter.hit(item, key)
