@@ -18,6 +18,7 @@ from tidewire.core.errors import (
     InvalidParameter,
     InvalidToken,
     StaleSession,
+    Unavailable,
 )
 from tidewire.core.journal import Journal
 from tidewire.core.target import Identity
@@ -92,7 +93,7 @@ class Authenticator:
     async def _check_agreement(self, request: HTTPConnection, session: Identity) -> None:
         try:
             explicit = await _first(self._tokens, request)
-        except AuthenticationError:
+        except (AuthenticationError, Unavailable):
             # The session decides; a token that proves nothing contradicts nothing.
             return
         if explicit is not None and explicit.user_id != session.user_id:

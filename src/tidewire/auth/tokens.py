@@ -132,7 +132,8 @@ class Tokens:
             "roles": sorted(roles),
             "permissions": sorted(permissions),
             "topics": sorted(topics),
-            "iat": now,
+            # To the millisecond, so that what is issued right after a revocation is good.
+            "iat": self._clock.now() / 1000,
             "exp": now + lifetime,
             "jti": secrets.token_hex(16),
             "aud": AUDIENCE,

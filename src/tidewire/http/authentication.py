@@ -1,6 +1,6 @@
 """Which ways to say who one is there are, by the settings and by what the caller gives."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from tidewire.auth.authenticator import (
@@ -12,7 +12,12 @@ from tidewire.auth.authenticator import (
 )
 from tidewire.auth.claims import ClaimNames
 from tidewire.auth.jwks import Jwks
-from tidewire.auth.sessions import CallableSession, NextAuthSession, SessionCallable
+from tidewire.auth.sessions import (
+    NEXT_AUTH_NAMES,
+    CallableSession,
+    NextAuthSession,
+    SessionCallable,
+)
 from tidewire.auth.tokens import Tokens, TrustedIssuer
 from tidewire.core.clock import Clock
 from tidewire.core.errors import ConfigurationError
@@ -50,14 +55,16 @@ def authentication(
     Raises:
         ConfigurationError: there is none, or a setting is not valid.
     """
+    claims = _claims(settings.claims)
     sessions: list[Method] = []
     if session is not None:
         asked = CallableSession(session, clock=clock) if callable(session) else session
         sessions.append(asked)
     if settings.nextauth_secret is not None:
         secret = settings.nextauth_secret.get_secret_value()
-        sessions.append(NextAuthSession([secret], clock=clock))
-    tokens = _tokens(settings, clock=clock, journal=journal)
+        names = replace(NEXT_AUTH_NAMES, **claims)
+        sessions.append(NextAuthSession([secret], clock=clock, names=names))
+    tokens = _tokens(settings, ClaimNames(**claims), clock=clock, journal=journal)
     explicit: list[Method] = [] if tokens is None else [QueryToken(tokens), BearerToken(tokens)]
     others: list[Method] = [DevelopmentParameter(allow_remote=dev_allow_remote)] if dev else []
     if not sessions and not explicit and not others:
@@ -73,21 +80,23 @@ def authentication(
     return Authentication(authenticator, tokens)
 
 
-def _tokens(settings: Settings, *, clock: Clock, journal: Journal) -> Tokens | None:
+def _tokens(
+    settings: Settings, names: ClaimNames, *, clock: Clock, journal: Journal
+) -> Tokens | None:
     trusted = None
     if settings.jwks is not None:
         trusted = TrustedIssuer(
             Jwks(settings.jwks, clock=clock, journal=journal),
             issuer=settings.jwt_issuer,
             audiences=settings.jwt_audiences,
-            names=_claim_names(settings.claims),
+            names=names,
         )
     elif not settings.secrets:
         return None
     return Tokens(settings.secrets, clock=clock, setting=settings.secret_setting, trusted=trusted)
 
 
-def _claim_names(given: tuple[str, ...]) -> ClaimNames:
+def _claims(given: tuple[str, ...]) -> dict[str, Any]:
     named: dict[str, Any] = {}
     for item in given:
         what, _, paths = item.partition("=")
@@ -97,4 +106,4 @@ def _claim_names(given: tuple[str, ...]) -> ClaimNames:
                 "takes user, roles, permissions and topics; several places are divided by '|'."
             )
         named[what] = tuple(paths.split("|"))
-    return ClaimNames(**named)
+    return named
