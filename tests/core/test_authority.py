@@ -184,6 +184,26 @@ async def test_what_a_reader_missed_is_judged_by_the_roles_of_now(house: House) 
     assert b"secret" not in sink.taken
 
 
+async def test_what_is_revoked_while_a_stream_is_about_to_open_does_not_open(
+    house: House,
+) -> None:
+    looked_at = token()
+    await house.bus.send(Revoke(house.clock.now(), user_id="alice"))
+    with pytest.raises(RevokedCredential):
+        await house.open(looked_at)
+    assert len(house.keeper.connections) == 0
+
+
+async def test_roles_that_change_while_a_stream_is_about_to_open_hold_from_its_start(
+    house: House,
+) -> None:
+    looked_at = token()
+    await house.bus.send(ChangeIdentity("alice", house.clock.now(), roles=frozenset()))
+    stream = await house.open(looked_at)
+    await house.publish(Event("edit", "secret", target=Target.of(roles=["EDITOR"])))
+    assert b"secret" not in taken(stream)
+
+
 # Caps
 
 

@@ -5,9 +5,20 @@ from typing import Any
 
 import httpx
 import pytest
+from joserfc import jwt
+from joserfc.jwk import OctKey
 
 from tests.fakes import FakeClock
-from tests.http.server import SECRET, Live, Stream, check_problem, live, make_tidewire, streaming
+from tests.http.server import (
+    SECRET,
+    Live,
+    Stream,
+    check_problem,
+    live,
+    make_tidewire,
+    streaming,
+    until,
+)
 from tidewire.auth.tokens import Tokens
 from tidewire.core.clock import SystemClock
 
@@ -108,6 +119,26 @@ async def test_revocation_ends_a_stream_within_a_second_and_refuses_its_token(
     assert last.data["reason"] == "revoked"
     answer = await server.http.get("/api/realtime/cursor", headers=headers)
     check_problem(answer, 401, "AUTH_REVOKED")
+
+
+async def test_a_token_that_does_not_say_when_it_was_issued_is_revoked_with_its_user(
+    server: Live,
+) -> None:
+    claims = {"sub": "alice", "aud": "tidewire", "typ": "sse", "exp": 4_000_000_000}
+    token = jwt.encode({"alg": "HS256"}, claims, OctKey.import_key(SECRET), ["HS256"])
+    headers = {"authorization": f"Bearer {token}"}
+    assert (await server.http.get("/api/realtime/cursor", headers=headers)).status_code == 200
+    await server.tidewire.revoke(user_id="alice")
+    answer = await server.http.get("/api/realtime/cursor", headers=headers)
+    check_problem(answer, 401, "AUTH_REVOKED")
+
+
+async def test_who_signs_in_again_right_after_a_revocation_is_let_in(server: Live) -> None:
+    await server.tidewire.revoke(user_id="alice")
+    began = server.tidewire.clock.now()
+    await until(lambda: server.tidewire.clock.now() > began)
+    answer = await server.http.get("/api/realtime/cursor", headers=bearer())
+    assert answer.status_code == 200
 
 
 async def test_only_administrators_revoke(server: Live) -> None:

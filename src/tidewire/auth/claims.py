@@ -82,7 +82,8 @@ def identity_of(
         method=method,
         expires_at=expires_at,
         token_id=token_id,
-        issued_at=None if issued is None else int(issued * 1000),
+        # Without a time it may be of any age: every decision since concerns it.
+        issued_at=0 if issued is None else int(issued * 1000),
     )
 
 

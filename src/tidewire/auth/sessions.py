@@ -241,18 +241,7 @@ class CallableSession:
                 user = await current_user(request, database)
             return None if user is None else Identity(user.id, roles=frozenset(user.roles))
 
-    Django's signed-in user, with the session store that its settings name::
-
-        Store = import_module(settings.SESSION_ENGINE).SessionStore
-
-        async def session(request):
-            asked = HttpRequest()
-            asked.session = Store(request.cookies.get(settings.SESSION_COOKIE_NAME))
-            user = await aget_user(asked)
-            if not user.is_active:
-                return None
-            groups = user.groups.values_list("name", flat=True)
-            return Identity(str(user.pk), roles=frozenset([name async for name in groups]))
+    ``examples/django_sessions.py`` does it with Django's sessions and users.
     """
 
     hint = "a session of the application"

@@ -168,6 +168,7 @@ class Keeper:
 
         Raises:
             Draining: this node takes no new ones.
+            RevokedCredential: it was revoked since it was looked at.
             Forbidden: this instance was told to stay away, less than a minute ago.
             NodeFull: this node has as many as it can hold.
             TooManyConnections: the user has, and none of them is stale or idle.
@@ -187,6 +188,10 @@ class Keeper:
                     spare=connection.id,
                 )
             )
+        # From here to the registry without a wait: what was decided since this identity was
+        # proved is asked now, and what is decided from now on finds the connection.
+        judged = self.authority.judge(connection.reader.identity)
+        self.hub.become(connection.reader, judged)
         self._make_room(connection.user_id)
         self.connections.add(connection)
 

@@ -3,7 +3,7 @@
 import asyncio
 import resource
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import overload
 
 from starlette.requests import HTTPConnection
@@ -247,7 +247,11 @@ class Service:
         node = await self.start()
 
         async def proved() -> Identity:
+            asked_at = self.clock.now()
             identity = await self._authentication.authenticator.authenticate(request)
+            if identity.issued_at is None:
+                # Asked for now: what is decided from now on concerns it.
+                identity = replace(identity, issued_at=asked_at)
             return node.keeper.authority.judge(identity)
 
         return await self.gate.identify(request, proved)

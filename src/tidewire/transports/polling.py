@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from tidewire.core import notices
 from tidewire.core.connections import Connection
+from tidewire.core.errors import Draining
 from tidewire.core.event import encode_json
 from tidewire.core.frame import Control, entry_json
 from tidewire.core.keeper import Keeper
@@ -125,7 +126,7 @@ async def poll(
 
     Raises:
         Forbidden: a topic is not granted.
-        Draining: the answer would be held, and this node is going down.
+        LimitError: the answer would be held, and there is no room for it.
     """
     deadline = keeper.clock.monotonic() + request.wait
     place = await keeper.hub.locate(request.since)
@@ -143,7 +144,12 @@ async def poll(
         left = deadline - keeper.clock.monotonic()
         if not answer.empty or left <= 0:
             return answer
-        if not await _hold(keeper, reader, bell, request, answer, left, receive):
+        try:
+            again = await _hold(keeper, reader, bell, request, answer, left, receive)
+        except Draining:
+            # There is nothing to see, and no time to wait for it here.
+            return answer
+        if not again:
             return answer
 
 
