@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import pytest
 
 from tests.fakes import FakeClock, FakeJournal, FakeSink
+from tidewire.core.admission import Caps
 from tidewire.core.authority import KEPT_MS, Authority
 from tidewire.core.connections import Connection, ConnectionState
 from tidewire.core.control import ChangeIdentity, Disconnect, LocalBus, Revoke
 from tidewire.core.errors import Forbidden, NodeFull, RevokedCredential, TooManyConnections
 from tidewire.core.event import Event
 from tidewire.core.hub import Hub
-from tidewire.core.keeper import Caps, Keeper
+from tidewire.core.keeper import Keeper
 from tidewire.core.reader import Reader, ReaderState
 from tidewire.core.target import Identity, Target
 from tidewire.logs import Retention

@@ -5,14 +5,12 @@ and drains. What time it is comes from outside: `tick` does all that is due, onc
 """
 
 import asyncio
-import heapq
-from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
-from itertools import count
 from typing import Final
 
 from tidewire.core import notices
+from tidewire.core.admission import Admission, Caps
+from tidewire.core.agenda import Agenda
 from tidewire.core.authority import Authority
 from tidewire.core.clock import Clock
 from tidewire.core.connections import Connection, Connections, Happening
@@ -21,12 +19,9 @@ from tidewire.core.errors import (
     AuthenticationError,
     Draining,
     ExpiredToken,
-    Forbidden,
     InvalidToken,
-    NodeFull,
     NotFound,
     RevokedCredential,
-    TooManyConnections,
 )
 from tidewire.core.frame import Control
 from tidewire.core.hub import Hub
@@ -56,25 +51,6 @@ UNDATED_AUTHORITY_MS: Final = 3_600_000
 REVOKED: Final = "The credential of this stream was revoked. Sign in again."
 
 
-NODE_FULL_MS: Final = 5_000
-
-REFUSED_SECONDS: Final = 60.0
-"""How long an instance that was told to stay away is not let in."""
-
-
-@dataclass(frozen=True, slots=True)
-class Caps:
-    """How many connections there may be at a time; 0 = no cap.
-
-    Attributes:
-        user: open streams and held polls of one user.
-        node: of this node in all.
-    """
-
-    user: int = 10
-    node: int = 0
-
-
 class Phase(Enum):
     """The life of a keeper."""
 
@@ -98,7 +74,6 @@ class Keeper:
         caps: Caps | None = None,
     ) -> None:
         """Makes a keeper; ``ping_interval`` in seconds."""
-        self.caps = caps or Caps()
         self.connections = Connections()
         self.authority = Authority(clock)
         self.ping_interval = ping_interval
@@ -107,8 +82,8 @@ class Keeper:
         self._bus = bus
         self.clock = clock
         self._journal = journal
-        self._agenda = _Agenda()
-        self._refused: dict[tuple[str, str | None], float] = {}
+        self._agenda = Agenda()
+        self._admission = Admission(self.connections, caps or Caps(), clock, ping_interval)
         self._pings = self._sent_away = 0
         self._next_ping = self._next_sweep = self._next_canary = 0.0
         self._unheard: Position | None = None
@@ -178,7 +153,7 @@ class Keeper:
                 "This server is going down. Connect again in a moment.",
                 retry_after=RECONNECT_FIRST_MS,
             )
-        self._check_refused(connection)
+        self._admission.check_refused(connection)
         if connection.transport == "sse" and connection.instance_id is not None:
             await self._bus.send(
                 Disconnect(
@@ -192,33 +167,12 @@ class Keeper:
         # proved is asked now, and what is decided from now on finds the connection.
         judged = self.authority.judge(connection.reader.identity)
         self.hub.become(connection.reader, judged)
-        self._make_room(connection.user_id)
+        spare = self._admission.make_room(connection.user_id)
+        if spare is not None:
+            self.close(spare, "displaced", None)
+            if spare.reader.sink.blocked_since() is not None:
+                spare.reader.sink.abort()
         self.connections.add(connection)
-
-    def _check_refused(self, connection: Connection) -> None:
-        until = self._refused.get((connection.user_id, connection.instance_id))
-        if until is not None and self.clock.monotonic() < until:
-            raise Forbidden("This stream was ended by an administrator. Try again in a minute.")
-
-    def _make_room(self, user_id: str) -> None:
-        if self.caps.node and len(self.connections) >= self.caps.node:
-            raise NodeFull(
-                "This server has as many connections as it can hold. Try again, perhaps another.",
-                retry_after=NODE_FULL_MS,
-            )
-        if not self.caps.user or self.connections.open_of(user_id) < self.caps.user:
-            return
-        now = self.clock.monotonic()
-        spare = self.connections.dispensable(user_id, now, self.ping_interval)
-        if spare is None:
-            raise TooManyConnections(
-                f"You have {self.caps.user} open streams and held polls, which is the limit. "
-                "Close one, share one between tabs, or poll without 'wait'.",
-                retry_after=NODE_FULL_MS,
-            )
-        self.close(spare, "displaced", None)
-        if spare.reader.sink.blocked_since() is not None:
-            spare.reader.sink.abort()
 
     def opened(self, connection: Connection) -> None:
         """The first bytes are written: from here on it reads."""
@@ -313,13 +267,7 @@ class Keeper:
             self.close(connection, command.reason, command.reconnect_after)
             # A stream that was replaced was not sent away: its instance has the new one.
             if command.reconnect_after is None and command.spare is None:
-                self._refuse(connection)
-
-    def _refuse(self, connection: Connection) -> None:
-        if connection.instance_id is not None:
-            now = self.clock.monotonic()
-            self._refused = {who: until for who, until in self._refused.items() if until > now}
-            self._refused[connection.user_id, connection.instance_id] = now + REFUSED_SECONDS
+                self._admission.refuse(connection)
 
     # Time
 
@@ -394,42 +342,3 @@ class Keeper:
     def _write(self, connection: Connection, control: Control) -> None:
         sink = connection.reader.sink
         sink.write(sink.encoding.control(control))
-
-
-class _Agenda:
-    """Whose authority is to be looked at when. Each connection stands in it once, validly:
-    an item whose time is not the connection's ``look_at`` was overtaken, and is passed over."""
-
-    __slots__ = ("_dead", "_heap", "_order")
-
-    def __init__(self) -> None:
-        self._heap: list[tuple[int, int, Connection]] = []
-        self._order = count()
-        self._dead = 0
-
-    def put(self, at: int, connection: Connection) -> None:
-        self.forget(connection)
-        connection.look_at = at
-        heapq.heappush(self._heap, (at, next(self._order), connection))
-
-    def forget(self, connection: Connection) -> None:
-        if connection.look_at is not None:
-            connection.look_at = None
-            self._overtaken()
-
-    def due(self, now: int) -> Iterator[Connection]:
-        while self._heap and self._heap[0][0] <= now:
-            at, _, connection = heapq.heappop(self._heap)
-            if connection.look_at == at:
-                connection.look_at = None
-                yield connection
-            else:
-                self._dead -= 1
-
-    def _overtaken(self) -> None:
-        # Many come and go long before their time: what is dead must not pile up.
-        self._dead += 1
-        if self._dead * 2 > len(self._heap):
-            self._heap = [item for item in self._heap if item[2].look_at == item[0]]
-            heapq.heapify(self._heap)
-            self._dead = 0

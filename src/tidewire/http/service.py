@@ -11,6 +11,7 @@ from starlette.requests import HTTPConnection
 from tidewire.auth.authenticator import Method
 from tidewire.auth.sessions import SessionCallable
 from tidewire.auth.tokens import IssuedToken
+from tidewire.core.admission import Caps
 from tidewire.core.clock import Clock, SystemClock
 from tidewire.core.control import ChangeIdentity, ControlBus, Disconnect, LocalBus, Revoke
 from tidewire.core.errors import (
@@ -22,7 +23,7 @@ from tidewire.core.errors import (
 from tidewire.core.event import Event
 from tidewire.core.hub import Hub
 from tidewire.core.journal import Journal
-from tidewire.core.keeper import Caps, Keeper, Phase
+from tidewire.core.keeper import Keeper, Phase
 from tidewire.core.log import EventLog, IdempotencyKey
 from tidewire.core.target import Identity
 from tidewire.health.journal import LoggingJournal
