@@ -1,12 +1,13 @@
 """Reading: streams, polls and the cursor between them."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tidewire.core.errors import TidewireError
+from tidewire.core.event import Priority
 from tidewire.core.position import Cursor, Edge
 from tidewire.http.params import PollQuery, StreamQuery, check_names
 from tidewire.http.problems import problem_responses
@@ -27,10 +28,67 @@ FIVE_MINUTES_MS = 300_000
 """Where a poll starts that does not say where."""
 
 
+STREAM_ITEM: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "event": {"type": "string"},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+        "id": {"type": "string"},
+        "retry": {"type": "integer", "minimum": 0},
+    },
+    "required": ["data"],
+}
+"""One block of a stream, as OpenAPI 3.2 describes them and FastAPI does already in 3.1."""
+
+
 class CursorAnswer(BaseModel):
     """The head of the log."""
 
     cursor: str
+
+
+class GapAnswer(BaseModel):
+    """A hole: what lies in ``(from, to]`` was missed."""
+
+    from_: Annotated[str, Field(alias="from")]
+    to: str
+    reason: str
+
+
+class EventAnswer(BaseModel):
+    """An event as subscribers get it."""
+
+    id: str
+    timestamp: int
+    type: str
+    priority: Priority
+    source: str
+    version: str
+    data: Any
+    metadata: dict[str, Any] | None = None
+
+
+class PollMeta(BaseModel):
+    """Where the events came from, and when to ask again. Times are Unix milliseconds."""
+
+    eventSource: str  # noqa: N815 - the names on the wire
+    filters: dict[str, list[str]]
+    nextPollIn: int  # noqa: N815
+    nextPollRecommended: int  # noqa: N815
+    serverTime: str  # noqa: N815
+
+
+class Polled(BaseModel):
+    """The events after a cursor, oldest first, and the cursor to ask with next."""
+
+    userId: str  # noqa: N815 - the names on the wire
+    timestamp: int
+    since: str
+    events: list[EventAnswer]
+    cursor: str
+    hasMore: bool  # noqa: N815
+    gap: GapAnswer | None
+    meta: PollMeta
 
 
 class Deferred(Response):
@@ -88,7 +146,7 @@ def add_stream_routes(router: APIRouter, service: Service) -> None:
     stream_responses = {
         200: {
             "description": "A stream of events that does not end.",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": {"text/event-stream": {"itemSchema": STREAM_ITEM}},
         },
         **problem_responses(),
     }
@@ -107,6 +165,8 @@ def add_stream_routes(router: APIRouter, service: Service) -> None:
     @router.get(
         "/api/realtime/polling",
         summary="Ask for events",
+        # To describe it: what is encoded already is not read again.
+        response_model=Polled,
         responses=problem_responses(),
         tags=["events"],
     )
