@@ -1,5 +1,6 @@
 """A Django site and Tidewire in one process: whoever is signed in to Django may listen.
 
+pip install django
 python -m examples.django_sessions migrate
 python -m examples.django_sessions createsuperuser
 tidewire serve examples.django_sessions:app

@@ -1,6 +1,6 @@
 """A shop that tells its customers what happens to their orders.
 
-tidewire serve examples.fastapi_app:app
+tidewire serve examples.fastapi_app:app --dev
 curl -N 'http://127.0.0.1:8000/api/sse?userId=alice'
 curl -X POST 'http://127.0.0.1:8000/orders?customer=alice'
 """

@@ -8,7 +8,7 @@ import pytest
 
 from tests.fakes import FakeClock, FakeJournal, FakeSink
 from tidewire.core.admission import Caps
-from tidewire.core.authority import KEPT_MS, Authority
+from tidewire.core.authority import Authority
 from tidewire.core.connections import Connection, ConnectionState
 from tidewire.core.control import ChangeIdentity, Disconnect, LocalBus, Revoke
 from tidewire.core.errors import Forbidden, NodeFull, RevokedCredential, TooManyConnections
@@ -31,7 +31,7 @@ def token(user: str = "alice", *, issued_at: int | None = NOW, jti: str = "t1") 
 
 
 def test_a_revoked_token_is_refused_and_others_of_its_user_are_not() -> None:
-    authority = Authority(FakeClock())
+    authority = Authority()
     authority.revoke(Revoke(NOW, token_id="t1"))
     with pytest.raises(RevokedCredential):
         authority.judge(token(jti="t1"))
@@ -39,7 +39,7 @@ def test_a_revoked_token_is_refused_and_others_of_its_user_are_not() -> None:
 
 
 def test_revoking_a_user_refuses_what_was_issued_until_then_and_nothing_later() -> None:
-    authority = Authority(FakeClock())
+    authority = Authority()
     authority.revoke(Revoke(NOW, user_id="alice"))
     with pytest.raises(RevokedCredential):
         authority.judge(token(issued_at=NOW))
@@ -48,14 +48,14 @@ def test_revoking_a_user_refuses_what_was_issued_until_then_and_nothing_later() 
 
 
 def test_a_changed_identity_overrides_older_credentials_and_not_newer_ones() -> None:
-    authority = Authority(FakeClock())
+    authority = Authority()
     authority.change(ChangeIdentity("alice", NOW, roles=frozenset({"READER"})))
     assert authority.judge(token(issued_at=NOW)).roles == {"READER"}
     assert authority.judge(token(issued_at=NOW + 1)).roles == {"EDITOR"}
 
 
 def test_a_credential_that_was_asked_for_now_speaks_for_itself() -> None:
-    authority = Authority(FakeClock())
+    authority = Authority()
     authority.change(ChangeIdentity("alice", NOW, roles=frozenset()))
     authority.revoke(Revoke(NOW, user_id="alice"))
     assert authority.judge(token(issued_at=None)).roles == {"EDITOR"}
@@ -67,17 +67,31 @@ def test_what_a_change_leaves_out_stays_as_it_was() -> None:
     assert changed == Identity("alice", frozenset({"A"}), frozenset({"publish"}))
 
 
-def test_decisions_are_kept_for_thirty_days_and_not_for_ever() -> None:
-    clock = FakeClock()
-    authority = Authority(clock)
-    authority.revoke(Revoke(clock.now(), token_id="t1"))
-    clock.jump(KEPT_MS)
-    authority.revoke(Revoke(clock.now(), token_id="t2"))
+def test_what_a_later_change_leaves_out_an_earlier_one_has_decided() -> None:
+    authority = Authority()
+    authority.change(ChangeIdentity("alice", NOW, roles=frozenset()))
+    authority.change(ChangeIdentity("alice", NOW + 10, topics=frozenset({"news"})))
+    old = authority.judge(token(issued_at=NOW))
+    assert (old.roles, old.topics) == (frozenset(), frozenset({"news"}))
+    between = authority.judge(token(issued_at=NOW + 5))
+    assert (between.roles, between.topics) == (frozenset({"EDITOR"}), frozenset({"news"}))
+
+
+def test_of_changes_only_those_are_kept_that_still_decide_something() -> None:
+    authority = Authority()
+    for n in range(100):
+        authority.change(ChangeIdentity("alice", NOW + n, roles=frozenset({f"R{n}"})))
+    authority.change(ChangeIdentity("alice", NOW + 100, topics=frozenset()))
+    assert authority.judge(token(issued_at=NOW)).roles == {"R99"}
+    assert len(authority._changes["alice"]) == 2
+
+
+def test_an_older_revocation_does_not_undo_a_newer_one() -> None:
+    authority = Authority()
+    authority.revoke(Revoke(NOW + 10, user_id="alice"))
+    authority.revoke(Revoke(NOW, user_id="alice"))
     with pytest.raises(RevokedCredential):
-        authority.judge(token(jti="t1"))
-    clock.jump(1)
-    authority.revoke(Revoke(clock.now(), user_id="bob"))
-    assert authority.judge(token(jti="t1")).token_id == "t1"
+        authority.judge(token(issued_at=NOW + 10))
 
 
 # Keeper: what open streams are judged by
@@ -242,6 +256,33 @@ async def test_a_replacement_of_the_same_instance_fits_under_the_cap(house: Hous
     streams = [await house.open(token(), instance=f"tab-{n}") for n in range(3)]
     await house.open(token(), instance="tab-0")
     assert [stream.closing for stream in streams] == [True, False, False]
+
+
+async def test_nobody_is_replaced_by_a_stream_that_is_not_let_in(house: House) -> None:
+    old = await house.open(token(), instance="tab")
+    await house.bus.send(Revoke(house.clock.now(), token_id="t2"))
+    with pytest.raises(RevokedCredential):
+        await house.open(token(jti="t2"), instance="tab")
+    assert not old.closing
+
+
+async def test_on_a_full_node_a_replacement_takes_the_place_of_what_it_replaces(
+    house: House,
+) -> None:
+    old = await house.open(token(), instance="tab")
+    for n in range(5):
+        await house.open(token(f"user-{n}"))
+    fresh = await house.open(token(), instance="tab")
+    assert (old.closing, fresh.closing) == (True, False)
+
+
+async def test_a_refresh_by_a_revoked_token_extends_nothing(house: House) -> None:
+    stream = await house.open(token())
+    until = stream.authority_ends
+    await house.bus.send(Revoke(house.clock.now(), token_id="t2"))
+    with pytest.raises(RevokedCredential):
+        house.keeper.refresh(stream.id, token(jti="t2"))
+    assert (stream.authority_ends, stream.closing) == (until, False)
 
 
 async def test_a_full_node_says_that_another_may_have_room(house: House) -> None:

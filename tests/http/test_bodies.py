@@ -31,7 +31,7 @@ bodies = (
 
 def parse(body: bytes) -> None:
     try:
-        events, _ = parse_events(body)
+        events = parse_events(body)
     except RequestError as error:
         # The answer must be JSON itself, whatever was sent.
         json.dumps(error.problem(), allow_nan=False).encode()

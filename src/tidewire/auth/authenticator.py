@@ -6,6 +6,7 @@ falls through to a weaker way, with one exception: beside a stale cookie a verif
 
 import re
 from collections.abc import Iterable, Sequence
+from ipaddress import ip_address
 from typing import Final, Protocol
 
 from starlette.requests import HTTPConnection
@@ -171,6 +172,11 @@ class DevelopmentParameter:
         )
 
     def _check_local(self, request: HTTPConnection) -> None:
+        if request.client is not None and not _on_this_machine(request.client.host):
+            raise Forbidden(
+                "The development parameter works only for clients on this machine. To allow "
+                "others, start with --dev-allow-remote."
+            )
         # The header as it came: where it is malformed, request.url names the server's own address.
         if _host(request.headers.get("host", "")) not in LOOPBACK:
             raise Forbidden(
@@ -183,6 +189,16 @@ class DevelopmentParameter:
                 "The development parameter works only from pages of a loopback origin, such as "
                 "http://localhost:3000."
             )
+
+
+def _on_this_machine(host: str) -> bool:
+    try:
+        address = ip_address(host)
+    except ValueError:
+        # No address of a network: a Unix socket, or a client within the process.
+        return True
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
 
 
 def _host(authority: str) -> str:

@@ -39,19 +39,23 @@ class Admission:
         self._stale_after = stale_after
         self._refused: dict[tuple[str, str], float] = {}
 
-    def make_room(self, user_id: str) -> Connection | None:
+    def make_room(self, user_id: str, *, leaving: int = 0) -> Connection | None:
         """The connection that has to go so that a user may have one more; None if there is room.
+
+        Args:
+            user_id: whose.
+            leaving: how many of the user's connections are about to go anyway.
 
         Raises:
             NodeFull: this node has as many as it can hold.
             TooManyConnections: the user has, and none of them is stale or idle.
         """
-        if self._caps.node and len(self._connections) >= self._caps.node:
+        if self._is_full(leaving):
             raise NodeFull(
                 "This server has as many connections as it can hold. Try again, perhaps another.",
                 retry_after=TRY_AGAIN_MS,
             )
-        if not self._caps.user or self._connections.open_of(user_id) < self._caps.user:
+        if not self._caps.user or self._connections.open_of(user_id) - leaving < self._caps.user:
             return None
         now = self._clock.monotonic()
         spare = self._connections.dispensable(user_id, now, self._stale_after)
@@ -62,6 +66,14 @@ class Admission:
                 retry_after=TRY_AGAIN_MS,
             )
         return spare
+
+    def _is_full(self, leaving: int) -> bool:
+        cap = self._caps.node
+        # Those on their way out are counted only where it matters: that takes a look at each.
+        return (
+            0 < cap <= len(self._connections) - leaving
+            and sum(not other.closing for other in self._connections) - leaving >= cap
+        )
 
     def refuse(self, connection: Connection) -> None:
         """Lets the instance of this connection not in for a minute, if it has a name."""

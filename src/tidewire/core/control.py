@@ -72,6 +72,12 @@ class ChangeIdentity:
     permissions: frozenset[str] | None = None
     topics: frozenset[str] | None = None
 
+    @property
+    def decides(self) -> frozenset[str]:
+        """What it does not leave out."""
+        fields = ("roles", "permissions", "topics")
+        return frozenset(name for name in fields if getattr(self, name) is not None)
+
     def applied(self, identity: Identity) -> Identity:
         """The identity with what has changed."""
         return replace(

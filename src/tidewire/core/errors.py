@@ -311,6 +311,6 @@ class ConfigurationError(TidewireError):
     """The settings do not describe a server that could run safely. Raised at start."""
 
     code = "CONFIGURATION"
-    title = "The configuration is not complete"
+    title = "The configuration cannot be used"
     recovery: ClassVar[Recovery] = "none"
     retryable = False

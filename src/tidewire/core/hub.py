@@ -12,7 +12,7 @@ reader, one that comes back and one that was slow differ only in where their cur
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from tidewire.core import notices
 from tidewire.core.clock import Clock
@@ -43,7 +43,7 @@ class Hub:
         self._journal = journal
         self._position: Position | None = None
         self._index = Index()
-        self._ahead: list[Reader] = []
+        self._ahead: dict[Reader, None] = {}
         self._reads: dict[tuple[Position, int], asyncio.Task[Page]] = {}
         self._reading = asyncio.Semaphore(MAX_READS)
         self._catching_up: set[asyncio.Task[None]] = set()
@@ -59,7 +59,9 @@ class Hub:
 
     async def stop(self) -> None:
         """Stops following. Readers get nothing more."""
-        tasks = [*self._catching_up, *([self._follower] if self._follower else [])]
+        tasks: list[asyncio.Task[Any]] = [*self._catching_up, *self._reads.values()]
+        if self._follower is not None:
+            tasks.append(self._follower)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -118,6 +120,7 @@ class Hub:
             self._index.remove(reader)
         reader.state = ReaderState.CLOSED
         reader.sink.on_room = None
+        self._ahead.pop(reader, None)
 
     def become(self, reader: Reader, identity: Identity) -> Position:
         """Judges by a new identity all that was not yet written. Returns from where on."""
@@ -141,7 +144,7 @@ class Hub:
                 encoding = reader.sink.encoding
                 if encoding not in encoded:
                     encoded[encoding] = encoding.control(control)
-                reader.sink.write(encoded[encoding])
+                self._write(reader, encoded[encoding])
 
     # Live
 
@@ -172,7 +175,7 @@ class Hub:
             self._miss(page.gap)
         for group in groups(page.entries, HIGH_WATER):
             self._dispatch(group)
-        waiting, self._ahead = self._ahead, []
+        waiting, self._ahead = self._ahead, {}
         for reader in waiting:
             self._wake(reader)
 
@@ -180,18 +183,11 @@ class Hub:
         before = self.position
         now = self._clock.monotonic()
         for reader, data in fan_out(entries, self._index):
-            if not reader.sink.room():
-                self._fall_behind(reader, before)
-                continue
-            try:
-                reader.sink.write(data)
-            except Exception as error:
-                # One broken sink must not stop the others, nor have them served twice.
-                self._journal.note("a sink failed and was dropped", error=error)
-                self.detach(reader)
-                reader.sink.abort()
-            else:
+            if reader.sink.room():
+                self._write(reader, data)
                 reader.delivered_at = now
+            else:
+                self._fall_behind(reader, before)
         self._position = entries[-1].position
 
     def _miss(self, gap: Gap) -> None:
@@ -199,11 +195,20 @@ class Hub:
         now = self._clock.now()
         for reader in tuple(self._index):
             if reader.sink.room():
-                reader.sink.write(reader.sink.encoding.control(notices.gap(gap, now=now)))
+                self._write(reader, reader.sink.encoding.control(notices.gap(gap, now=now)))
             else:
                 # Its own catching up will find the same hole, from its own cursor.
                 self._fall_behind(reader, before)
         self._position = gap.to
+
+    def _write(self, reader: Reader, data: bytes) -> None:
+        try:
+            reader.sink.write(data)
+        except Exception as error:
+            # One broken sink must not stop the others, nor have them served twice.
+            self._journal.note("a sink failed and was dropped", error=error)
+            self.detach(reader)
+            reader.sink.abort()
 
     # Behind
 
@@ -235,7 +240,7 @@ class Hub:
             while reader.behind() and reader.sink.room():
                 if reader.cursor.offset > self.position.offset:
                     # Its cursor came from a node that has heard more.
-                    self._ahead.append(reader)
+                    self._ahead[reader] = None
                     return
                 try:
                     page = await self.read(reader.cursor, size)
@@ -247,6 +252,8 @@ class Hub:
                 if not reader.behind():
                     return
                 written = self._write_page(reader, page)
+                if not reader.behind():
+                    return
                 # A reader who wants little of what there is looks at more of it at a time.
                 size = HIGH_WATER if written > size // 4 else min(size * 2, PAGE_BYTES)
                 if reader.cursor == self.position:
@@ -268,7 +275,7 @@ class Hub:
             reader.delivered_at = self._clock.monotonic()
         data += frames
         if data:
-            reader.sink.write(data)
+            self._write(reader, data)
         return len(data)
 
     async def read(self, after: Position, max_bytes: int) -> Page:

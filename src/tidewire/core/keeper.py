@@ -75,7 +75,7 @@ class Keeper:
     ) -> None:
         """Makes a keeper; ``ping_interval`` in seconds."""
         self.connections = Connections()
-        self.authority = Authority(clock)
+        self.authority = Authority()
         self.ping_interval = ping_interval
         self.phase = Phase.NEW
         self.hub = hub
@@ -148,13 +148,14 @@ class Keeper:
             NodeFull: this node has as many as it can hold.
             TooManyConnections: the user has, and none of them is stale or idle.
         """
-        if self.phase is not Phase.OPEN:
-            raise Draining(
-                "This server is going down. Connect again in a moment.",
-                retry_after=RECONNECT_FIRST_MS,
-            )
-        self._admission.check_refused(connection)
+        self._check_admissible(connection)
         if connection.transport == "sse" and connection.instance_id is not None:
+            # Nobody is replaced by a stream that is not let in.
+            replaced = sum(
+                other.instance_id == connection.instance_id and not other.closing
+                for other in self.connections.of_user(connection.user_id)
+            )
+            self._admission.make_room(connection.user_id, leaving=replaced)
             await self._bus.send(
                 Disconnect(
                     "replaced",
@@ -163,16 +164,25 @@ class Keeper:
                     spare=connection.id,
                 )
             )
+            self._check_admissible(connection)
         # From here to the registry without a wait: what was decided since this identity was
-        # proved is asked now, and what is decided from now on finds the connection.
-        judged = self.authority.judge(connection.reader.identity)
-        self.hub.become(connection.reader, judged)
+        # proved has just been asked, and what is decided from now on finds the connection.
         spare = self._admission.make_room(connection.user_id)
         if spare is not None:
             self.close(spare, "displaced", None)
             if spare.reader.sink.blocked_since() is not None:
                 spare.reader.sink.abort()
         self.connections.add(connection)
+
+    def _check_admissible(self, connection: Connection) -> None:
+        if self.phase is not Phase.OPEN:
+            raise Draining(
+                "This server is going down. Connect again in a moment.",
+                retry_after=RECONNECT_FIRST_MS,
+            )
+        self._admission.check_refused(connection)
+        judged = self.authority.judge(connection.reader.identity)
+        self.hub.become(connection.reader, judged)
 
     def opened(self, connection: Connection) -> None:
         """The first bytes are written: from here on it reads."""
@@ -200,9 +210,11 @@ class Keeper:
             old identity was asked.
 
         Raises:
+            RevokedCredential: the new credential is good no more.
             NotFound: no such stream of this user.
             InvalidToken: the new credential does not last longer than the old one.
         """
+        identity = self.authority.judge(identity)
         connection = self.connections.get(client_id)
         if connection is None or connection.closing or connection.user_id != identity.user_id:
             raise NotFound("You have no open stream with this clientId. Open a new one.")

@@ -1,6 +1,7 @@
 """Which ways to say who one is there are, by the settings and by what the caller gives."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final
 
 from tidewire.auth.authenticator import (
@@ -85,6 +86,11 @@ def _tokens(
 ) -> Tokens | None:
     trusted = None
     if settings.jwks is not None:
+        if "://" not in settings.jwks and not Path(settings.jwks).is_file():
+            raise ConfigurationError(
+                f"TIDEWIRE_JWKS: there is no file {settings.jwks!r}. Give the path of a JWK Set, "
+                "or its URL."
+            )
         trusted = TrustedIssuer(
             Jwks(settings.jwks, clock=clock, journal=journal),
             issuer=settings.jwt_issuer,

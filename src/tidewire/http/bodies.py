@@ -31,6 +31,9 @@ class EventBody(BaseModel):
     metadata: dict[str, Any] | None = None
 
 
+_FIELDS: Final = frozenset(EventBody.model_fields)
+
+
 class TestBody(BaseModel):
     """What ``POST /api/realtime/test`` takes."""
 
@@ -110,8 +113,8 @@ def parse_model(model: type[Model], body: bytes) -> Model:
     return _checked(model, _json_object(body))
 
 
-def parse_events(body: bytes) -> tuple[list[Event], bool]:
-    """The events of a publish, and whether they came as a list.
+def parse_events(body: bytes) -> list[Event]:
+    """The events of a publish.
 
     Raises:
         InvalidBody: not JSON.
@@ -119,7 +122,7 @@ def parse_events(body: bytes) -> tuple[list[Event], bool]:
     """
     content = _json_object(body)
     if "events" not in content:
-        return [_event(content)], False
+        return [_event(content)]
     listed = content["events"]
     if len(content) > 1 or not isinstance(listed, list) or not 0 < len(listed) <= MAX_EVENTS:
         raise InvalidEvent(
@@ -133,12 +136,18 @@ def parse_events(body: bytes) -> tuple[list[Event], bool]:
         except RequestError as error:
             error.extra["index"] = index
             raise
-    return events, True
+    return events
 
 
 def _event(content: Any) -> Event:
     if isinstance(content, dict) and (given := sorted(_GIVEN_BY_SERVER & content.keys())):
         raise InvalidEvent(f"{given[0]!r} is given by the server. Leave it out.", field=given[0])
+    if isinstance(content, dict) and (unknown := sorted(content.keys() - _FIELDS)):
+        raise InvalidEvent(
+            f"{unknown[0]!r} is not a field of an event: {', '.join(sorted(_FIELDS))}. Targets are "
+            "metadata.userIds, metadata.roles and metadata.topics.",
+            field=unknown[0],
+        )
     body = _checked(EventBody, content)
     return Event(
         body.type,

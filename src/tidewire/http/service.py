@@ -16,6 +16,7 @@ from tidewire.core.clock import Clock, SystemClock
 from tidewire.core.control import ChangeIdentity, ControlBus, Disconnect, LocalBus, Revoke
 from tidewire.core.errors import (
     Draining,
+    ExpiredToken,
     Forbidden,
     NotConfigured,
     Unavailable,
@@ -257,9 +258,31 @@ class Service:
 
         return await self.gate.identify(request, proved)
 
+    def confirm(self, identity: Identity) -> Identity:
+        """The identity as it is now, after something was waited for since `authenticate`.
+
+        Raises:
+            ExpiredToken: its time is over.
+            RevokedCredential: it was revoked.
+        """
+        if identity.expires_at is not None and identity.expires_at <= self.clock.now():
+            raise ExpiredToken("The credential has expired meanwhile. Get a new one.")
+        if self._node is None:
+            return identity
+        return self._node.keeper.authority.judge(identity)
+
     def is_admin(self, identity: Identity) -> bool:
         """Whether one of the identity's roles is an administrator's."""
         return not identity.roles.isdisjoint(self.settings.admin_roles)
+
+    def check_admin(self, identity: Identity) -> None:
+        """Lets administrators pass.
+
+        Raises:
+            Forbidden: the identity is none.
+        """
+        if not self.is_admin(identity):
+            raise Forbidden("This needs an administrator's role.")
 
     def check_may_publish(self, identity: Identity) -> None:
         """Lets publishers and administrators pass.
@@ -281,6 +304,7 @@ class Service:
         """
         if identity.method not in MAY_MINT:
             raise Forbidden("A token must not get its own successor. Ask with a session.")
+        identity = self.confirm(identity)
         tokens = self._authentication.tokens
         if tokens is None:
             raise NotConfigured(

@@ -33,8 +33,10 @@ _DEAD_SHARE: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class _Accepted:
+    # What was appended together has one time, and offsets without holes.
     digest: str
-    positions: list[Position]
+    first: Position
+    count: int
     until: int
 
 
@@ -64,8 +66,9 @@ class MemoryLog:
             raise ValueError("append takes one or more events that are not yet in a log")
         # The log's clock never goes backwards, whatever the machine's does.
         ms = max(self._head.ms, self._clock.now())
+        self._forget_keys(ms)
         if key is not None:
-            known = self._known(key, ms)
+            known = self._known(key)
             if known is not None:
                 return known
         positions = []
@@ -80,14 +83,12 @@ class MemoryLog:
             positions.append(position)
         if key is not None:
             until = ms + IDEMPOTENCY_SECONDS * 1000
-            self._accepted[key.scope] = _Accepted(key.digest, positions, until)
+            self._accepted[key.scope] = _Accepted(key.digest, positions[0], len(positions), until)
         self._trim()
         self._grown.set()
-        return list(positions)
+        return positions
 
-    def _known(self, key: IdempotencyKey, now: int) -> list[Position] | None:
-        while self._accepted and next(iter(self._accepted.values())).until <= now:
-            self._accepted.popitem(last=False)
+    def _known(self, key: IdempotencyKey) -> list[Position] | None:
         known = self._accepted.get(key.scope)
         if known is None:
             return None
@@ -96,7 +97,15 @@ class MemoryLog:
                 "This Idempotency-Key was used for another body within the last ten minutes. "
                 "Use a new key for a new publish."
             )
-        return list(known.positions)
+        first = known.first
+        return [
+            Position(first.ms, offset, first.epoch)
+            for offset in range(first.offset, first.offset + known.count)
+        ]
+
+    def _forget_keys(self, now: int) -> None:
+        while self._accepted and next(iter(self._accepted.values())).until <= now:
+            self._accepted.popitem(last=False)
 
     def _trim(self) -> None:
         oldest = self._clock.now() - self._retention.seconds * 1000

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import logging
 import os
 import sys
 from datetime import UTC, datetime
@@ -16,12 +15,13 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn
 from uvicorn.importer import ImportFromStringError
 
+from tidewire.auth.authenticator import LOOPBACK
 from tidewire.client.stream import Message, follow
 from tidewire.core.errors import ConfigurationError, InvalidParameter, TidewireError
 from tidewire.core.target import Target
 from tidewire.http.settings import Settings, unknown_settings
 from tidewire.serve import publishing
-from tidewire.serve.credentials import LOOPBACK_HOSTS, signing_tokens, token_for
+from tidewire.serve.credentials import signing_tokens, token_for
 from tidewire.serve.devsecret import new_secret, published
 from tidewire.serve.server import Application, bind, run
 from tidewire.version import __version__
@@ -92,12 +92,11 @@ def serve(
     ] = False,
 ) -> None:
     """Run the server, or your own app with Tidewire in it."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in unknown_settings(os.environ):
         err.print(f"[yellow]{name} is not a setting of Tidewire {__version__}; it does nothing.[/]")
     if dev_allow_remote and not dev:
         raise ConfigurationError("--dev-allow-remote needs --dev.")
-    if dev and not dev_allow_remote and host not in LOOPBACK_HOSTS:
+    if dev and not dev_allow_remote and host not in LOOPBACK:
         raise ConfigurationError(
             f"In development mode anybody who reaches the port is who they say, so it listens on "
             f"loopback only, not on {host}. If you mean it, add --dev-allow-remote."
@@ -116,7 +115,7 @@ def serve(
         dev=dev,
         dev_allow_remote=dev_allow_remote,
     )
-    announce = Announcement(dev=dev, alone=target is None)
+    announce = Announcement(dev=dev, alone=target is None, can_sign=bool(settings.secrets))
     with bind(host, port) as listener, contextlib.ExitStack() as stack:
         if dev:
             stack.enter_context(published(settings.secrets[0], listener.getsockname()[1]))
@@ -126,9 +125,10 @@ def serve(
 class Announcement:
     """Prints what to open and what to paste next, once the server listens."""
 
-    def __init__(self, *, dev: bool, alone: bool) -> None:
+    def __init__(self, *, dev: bool, alone: bool, can_sign: bool) -> None:
         self._dev = dev
         self._alone = alone
+        self._can_sign = can_sign
 
     def __call__(self, url: str) -> None:
         out.print(f"\n[bold]Tidewire {__version__}[/] listens on [bold]{url}[/]   Ctrl-C stops it")
@@ -138,21 +138,24 @@ class Announcement:
                 "Never in production.[/]"
             )
         at = "" if url == DEFAULT_URL else f" --url {url}"
-        if self._alone:
-            stream = (
-                f"curl -N '{url}/api/sse?userId=alice'"
-                if self._dev
-                else f'curl -N -H "Authorization: Bearer $(tidewire token --user alice{at})" '
-                f"{url}/api/sse"
-            )
+        if not self._alone:
+            return
+        if self._dev:
+            stream = f"curl -N '{url}/api/sse?userId=alice'"
+        else:
+            token = f"$(tidewire token --user alice{at})" if self._can_sign else "<a token>"
+            stream = f'curl -N -H "Authorization: Bearer {token}" {url}/api/sse'
+        lines = [("Follow a stream", stream)]
+        if self._can_sign:
             hello = """'{"title":"Hello","message":"It works"}'"""
-            out.print("\n  Follow a stream      " + stream, markup=False)
-            out.print(f"  or, more readable    tidewire tail --user alice{at}", markup=False)
-            out.print(
-                f"  Publish to it        tidewire publish notification {hello} --user alice{at}",
-                markup=False,
-            )
-            out.print(f"  The endpoints        {url}/openapi.json\n", markup=False)
+            publish = f"tidewire publish notification {hello} --user alice{at}"
+            lines.append(("or, more readable", f"tidewire tail --user alice{at}"))
+            lines.append(("Publish to it", publish))
+        lines.append(("The endpoints", f"{url}/openapi.json"))
+        out.print()
+        for what, command in lines:
+            out.print(f"  {what:20} {command}", markup=False)
+        out.print()
 
 
 @app.command()

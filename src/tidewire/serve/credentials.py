@@ -1,16 +1,28 @@
 """How the command line proves who it is to a server."""
 
 from collections.abc import Sequence
-from typing import Final
 from urllib.parse import urlsplit
 
+from tidewire.auth.authenticator import LOOPBACK
 from tidewire.auth.tokens import Tokens
 from tidewire.core.clock import SystemClock
-from tidewire.core.errors import ConfigurationError
+from tidewire.core.errors import ConfigurationError, InvalidParameter
 from tidewire.http.settings import SECRET_SETTINGS, Settings
 from tidewire.serve.devsecret import find_secret
 
-LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+
+def check_url(url: str) -> str:
+    """Passes addresses of servers.
+
+    Raises:
+        InvalidParameter: it is none.
+    """
+    address = urlsplit(url)
+    if address.scheme not in ("http", "https") or not address.hostname:
+        raise InvalidParameter(
+            f"{url!r} is not the address of a server. Give it as in http://127.0.0.1:8000."
+        )
+    return url
 
 
 def signing_tokens(url: str) -> Tokens:
@@ -23,15 +35,15 @@ def signing_tokens(url: str) -> Tokens:
     settings = Settings.load()
     shared: Sequence[str] = settings.secrets
     if not shared:
-        address = urlsplit(url)
-        if address.hostname in LOOPBACK_HOSTS:
+        address = urlsplit(check_url(url))
+        if address.hostname in LOOPBACK:
             found = find_secret(address.port or 80)
             shared = [found] if found is not None else []
     if not shared:
         raise ConfigurationError(
             f"No secret to sign a token with. Set {SECRET_SETTINGS[0]} as the server has it, give "
-            f"--token, or start a development server: tidewire serve --dev (looked for one at "
-            f"{url})."
+            "--token, or start a development server: tidewire serve --dev, or tidewire serve "
+            f"module:app --dev (looked for one at {url})."
         )
     return Tokens(shared, clock=SystemClock(), setting=settings.secret_setting)
 
@@ -46,6 +58,7 @@ def token_for(
     topics: Sequence[str] = (),
 ) -> str:
     """The token that was given, or a new one for this user."""
+    check_url(url)
     if given is not None:
         return given
     tokens = signing_tokens(url)

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import resource
 import socket
 import sys
@@ -159,9 +160,11 @@ def bind(host: str, port: int) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
+        # Python's own text repeats the address; that of a name which is unknown does not.
+        number = error.errno or 0
+        reason = os.strerror(number) if number > 0 else error.strerror
         raise ConfigurationError(
-            f"Cannot listen on {host}, port {port}: {error.strerror}. Choose another with --host "
-            "and --port."
+            f"Cannot listen on {host}, port {port}: {reason}. Choose others with --host and --port."
         ) from error
     listener.set_inheritable(True)
     return listener

@@ -126,6 +126,7 @@ async def poll(
 
     Raises:
         Forbidden: a topic is not granted.
+        RevokedCredential: it was revoked while the poll was held.
         LimitError: the answer would be held, and there is no room for it.
     """
     deadline = keeper.clock.monotonic() + request.wait
@@ -158,6 +159,8 @@ async def _collect(keeper: Keeper, reader: Reader, answer: PollAnswer, limit: in
     began = keeper.clock.monotonic()
     while True:
         page = await keeper.hub.read(answer.cursor, PAGE_BYTES)
+        # A poll may have been held since it was asked; it sees what may be seen now.
+        reader.become(keeper.authority.judge(reader.identity))
         if page.gap is not None:
             if answer.entries or answer.gap is not None:
                 # Trimmed meanwhile. The next poll, from this cursor, is told.
@@ -208,9 +211,11 @@ async def _hold(
     try:
         keeper.opened(connection)
         done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        if not done:
+        # The bell itself, and not the task that waits for it: it may have been rung in the very
+        # step in which the time was up, and then there is something to read.
+        if not done and bell.room():
             answer.cursor = keeper.hub.reached(reader)
-        return tasks[0] in done and not connection.closing
+        return not bell.room() and not connection.closing
     finally:
         keeper.release(connection)
         for task in tasks:

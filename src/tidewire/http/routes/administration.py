@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
-from tidewire.core.errors import Forbidden, InvalidEvent
+from tidewire.core.errors import InvalidEvent
 from tidewire.http.bodies import RevokeBody, body_schema, parse_model, read_body
 from tidewire.http.problems import problem_responses
 from tidewire.http.service import Service
@@ -21,9 +21,9 @@ def add_administration_routes(router: APIRouter, service: Service) -> None:
     )
     async def revoke(request: Request) -> Response:
         identity = await service.authenticate(request)
-        if not service.is_admin(identity):
-            raise Forbidden("Revoking needs an administrator's role.")
+        service.check_admin(identity)
         asked = parse_model(RevokeBody, await read_body(request))
+        service.check_admin(service.confirm(identity))
         if (asked.jti is None) == (asked.user_id is None):
             raise InvalidEvent("Name either 'jti' or 'userId'.", field="jti")
         await service.revoke(token_id=asked.jti, user_id=asked.user_id)

@@ -61,7 +61,9 @@ def add_publishing_routes(router: APIRouter, service: Service) -> None:
         service.check_may_publish(identity)
         await service.gate.spend(request, "publish", identity)
         body = await read_body(request)
-        events, _ = parse_events(body)
+        # A body may take its time; who sends it must still be allowed to when it is there.
+        service.check_may_publish(service.confirm(identity))
+        events = parse_events(body)
         ids = await service.publish(events, key=_key(request, identity, body))
         return Published(ids=ids, durable=True)
 
@@ -78,6 +80,7 @@ def add_publishing_routes(router: APIRouter, service: Service) -> None:
         identity = await service.authenticate(request)
         await service.gate.spend(request, "publish", identity)
         asked = parse_model(TestBody, await read_body(request))
+        identity = service.confirm(identity)
         value = asked.target_value
         if asked.target == "user" and value is None:
             value = identity.user_id

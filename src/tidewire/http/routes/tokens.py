@@ -74,5 +74,5 @@ def add_token_routes(router: APIRouter, service: Service) -> None:
         identity = await service.authenticate(request)
         await service.gate.spend(request, "token", identity)
         asked = parse_model(RefreshBody, await read_body(request))
-        expires_at, fence = await service.refresh(asked.client_id, identity)
+        expires_at, fence = await service.refresh(asked.client_id, service.confirm(identity))
         return RefreshAnswer(expiresAt=expires_at, fence=fence)
