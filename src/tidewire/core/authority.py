@@ -4,9 +4,13 @@ A decision concerns what was issued before it, and is kept as long as the proces
 knows how old the credentials are that will still be shown.
 """
 
+from typing import Final
+
 from tidewire.core.control import ChangeIdentity, Revoke
 from tidewire.core.errors import RevokedCredential
 from tidewire.core.target import Identity
+
+REVOKED: Final = "This credential was revoked. Sign in again."
 
 
 class Authority:
@@ -51,6 +55,3 @@ class Authority:
             if issued <= change.at:
                 identity = change.applied(identity)
         return identity
-
-
-REVOKED = "This credential was revoked. Sign in again."

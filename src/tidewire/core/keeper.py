@@ -11,7 +11,7 @@ from typing import Final
 from tidewire.core import notices
 from tidewire.core.admission import Admission, Caps
 from tidewire.core.agenda import Agenda
-from tidewire.core.authority import Authority
+from tidewire.core.authority import REVOKED, Authority
 from tidewire.core.clock import Clock
 from tidewire.core.connections import Connection, Connections, Happening
 from tidewire.core.control import ChangeIdentity, Command, ControlBus, Disconnect, Revoke
@@ -48,9 +48,6 @@ UNDATED_AUTHORITY_MS: Final = 3_600_000
 """How long a stream may stay open on a credential that does not say when it ends."""
 
 
-REVOKED: Final = "The credential of this stream was revoked. Sign in again."
-
-
 class Phase(Enum):
     """The life of a keeper."""
 
@@ -84,7 +81,7 @@ class Keeper:
         self._journal = journal
         self._agenda = Agenda()
         self._admission = Admission(self.connections, caps or Caps(), clock, ping_interval)
-        self._pings = self._sent_away = 0
+        self._pings = self._farewells = 0
         self._next_ping = self._next_sweep = self._next_canary = 0.0
         self._unheard: Position | None = None
         self._deaf = False
@@ -119,7 +116,7 @@ class Keeper:
             return
         self.phase = Phase.DRAINING
         for connection in tuple(self.connections):
-            self._send_away(connection)
+            self.farewell(connection)
         self._empty.clear()
         if len(self.connections):
             try:
@@ -235,12 +232,9 @@ class Keeper:
             self._empty.set()
 
     def farewell(self, connection: Connection) -> None:
-        """Closes a connection that the server takes away as it goes down."""
-        self._send_away(connection)
-
-    def _send_away(self, connection: Connection) -> None:
-        slot = self._sent_away * 1000 // RECONNECTS_PER_SECOND
-        self._sent_away += 1
+        """Sends a client away as the node goes down, with the next slot to come back in."""
+        slot = self._farewells * 1000 // RECONNECTS_PER_SECOND
+        self._farewells += 1
         self.close(connection, "shutdown", RECONNECT_FIRST_MS + slot)
 
     def _obey(self, command: Command) -> None:
