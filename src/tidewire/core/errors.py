@@ -27,6 +27,8 @@
     │   └── TooManyConnections       too many at a time                                429
     ├── ServiceError                 ours: try again later, or tell the operator
     │   ├── Unavailable              not started, or deaf                              503
+    │   │   ├── LogAway              the log cannot be reached                         503
+    │   │   ├── SpoolFull            the log is away, and so is the room to wait for it 503
     │   │   ├── NodeFull             as many connections as it can hold                503
     │   │   └── Draining             going down, come back in a moment                 503
     │   └── NotConfigured            a setting is missing for this endpoint            501
@@ -136,6 +138,12 @@ class IdempotencyConflict(RequestError):
     code = "VALIDATION_IDEMPOTENCY"
     title = "The idempotency key was used for another body"
     status = 422
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This Idempotency-Key was used for another body within the last ten minutes. "
+            "Use a new key for a new publish."
+        )
 
 
 class NotFound(RequestError):
@@ -281,6 +289,35 @@ class Unavailable(ServiceError):
     status = 503
     category: ClassVar[Category] = "connection"
     recovery: ClassVar[Recovery] = "retry"
+
+
+class LogAway(Unavailable):
+    """The log cannot be reached, or takes nothing.
+
+    Attributes:
+        in_doubt: whether what was asked for may have been done all the same.
+    """
+
+    code = "LOG_AWAY"
+    title = "The log is away"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        in_doubt: bool = False,
+        retry_after: int | None = 1_000,
+        **extra: Any,
+    ) -> None:
+        super().__init__(detail, retry_after=retry_after, **extra)
+        self.in_doubt = in_doubt
+
+
+class SpoolFull(Unavailable):
+    """The log is away, and the spool that stands in for it takes no more."""
+
+    code = "SPOOL_FULL"
+    title = "The spool is full"
 
 
 class NodeFull(Unavailable):

@@ -22,8 +22,11 @@ def groups(entries: Iterable[Entry], max_bytes: int) -> Iterator[list[Entry]]:
         yield group
 
 
-def fan_out(entries: Sequence[Entry], index: Index) -> Iterator[tuple[Reader, bytes]]:
+def fan_out(
+    entries: Sequence[Entry], cursors: Sequence[str], index: Index
+) -> Iterator[tuple[Reader, bytes]]:
     """Yields each live reader that gets any of the entries, with all that it gets, joined.
+    ``cursors`` are those of the live readers, after each entry.
 
     Readers that get the same entries in the same encoding get the same bytes object. A mask
     has one bit for each entry. Only readers that are named are touched, unless an entry is
@@ -49,7 +52,7 @@ def fan_out(entries: Sequence[Entry], index: Index) -> Iterator[tuple[Reader, by
         if mask:
             key = (mask, reader.sink.encoding)
             if key not in joined:
-                joined[key] = _join(entries, mask, reader.sink.encoding, frames)
+                joined[key] = _join(entries, cursors, mask, reader.sink.encoding, frames)
             yield reader, joined[key]
 
 
@@ -59,6 +62,7 @@ def _mask(entries: Sequence[Entry], types: frozenset[str]) -> int:
 
 def _join(
     entries: Sequence[Entry],
+    cursors: Sequence[str],
     mask: int,
     encoding: Encoding,
     frames: dict[tuple[int, Encoding], bytes],
@@ -68,6 +72,6 @@ def _join(
         if mask >> bit & 1:
             key = (bit, encoding)
             if key not in frames:
-                frames[key] = encoding.entry(entry)
+                frames[key] = encoding.entry(entry, cursors[bit])
             parts.append(frames[key])
     return b"".join(parts)

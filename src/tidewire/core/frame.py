@@ -15,7 +15,7 @@ from tidewire.core.log import Entry
 
 def entry_json(entry: Entry) -> bytes:
     """The delivered JSON of an event: its id and timestamp put before its body."""
-    return b'{"id":"%b","timestamp":%d,%b' % (entry.id.encode(), entry.position.ms, entry.body)
+    return b'{"id":"%b","timestamp":%d,%b' % (entry.id.encode(), entry.timestamp, entry.body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,9 @@ class Control:
 class Encoding(Protocol):
     """How one kind of transport writes; readers with the same encoding share bytes."""
 
-    def entry(self, entry: Entry) -> bytes: ...
+    def entry(self, entry: Entry, cursor: str) -> bytes:
+        """An entry, and the cursor of a reader who has read it."""
+        ...
 
     def control(self, control: Control) -> bytes: ...
 
@@ -55,15 +57,15 @@ class SSEEncoding:
     def __init__(self, *, named: bool) -> None:
         self._named = named
 
-    def entry(self, entry: Entry) -> bytes:
+    def entry(self, entry: Entry, cursor: str) -> bytes:
         data = entry_json(entry)
         if self._named:
             return b"event: %b\ndata: %b\nid: %b\n\n" % (
                 entry.type.encode(),
                 data,
-                entry.id.encode(),
+                cursor.encode(),
             )
-        return b"data: %b\nid: %b\n\n" % (data, entry.id.encode())
+        return b"data: %b\nid: %b\n\n" % (data, cursor.encode())
 
     def control(self, control: Control) -> bytes:
         envelope = {

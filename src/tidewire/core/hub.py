@@ -7,22 +7,42 @@ leaves the index, and costs nothing until the sink has room. Then it reads pages
 until it stands where the hub stands, and is live again. The move to live happens in one step
 without a wait in it, so nothing can come between the last page and the first live event. A new
 reader, one that comes back and one that was slow differ only in where their cursors stand.
+
+While a log elsewhere is away, it yields what a spool of this node has accepted: entries that
+stand beside the log. The hub keeps them *afloat* until it hears them in the log, and remembers
+in its cursor that they were seen. A reader who comes from another node may have seen what that
+one's spool had: it stands *apart*, and is written to on its own until the log has caught up with
+it.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from tidewire.core import notices
 from tidewire.core.clock import Clock
-from tidewire.core.errors import Unavailable
+from tidewire.core.errors import LogAway, Unavailable
 from tidewire.core.event import Event
 from tidewire.core.fanout import fan_out, groups
 from tidewire.core.frame import Control, Encoding
 from tidewire.core.index import Index
 from tidewire.core.journal import Journal
-from tidewire.core.log import PAGE_BYTES, PAGE_ENTRIES, Entry, EventLog, Gap, IdempotencyKey, Page
+from tidewire.core.log import (
+    PAGE_BYTES,
+    PAGE_ENTRIES,
+    Condition,
+    Degradable,
+    Entry,
+    EventLog,
+    Gap,
+    IdempotencyKey,
+    Page,
+    Recalling,
+)
 from tidewire.core.position import Cursor, Edge, Position, Since
 from tidewire.core.reader import HIGH_WATER, Reader, ReaderState
 from tidewire.core.target import Identity
@@ -34,6 +54,19 @@ RETRY_FIRST: Final = 0.05
 RETRY_LAST: Final = 5.0
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a reader starts.
+
+    Attributes:
+        cursor: the start.
+        gap: what was missed between the place that was asked for and the start; None if nothing.
+    """
+
+    cursor: Cursor
+    gap: Gap | None = None
+
+
 class Hub:
     """One node's view of the log, and the readers who share it."""
 
@@ -41,8 +74,10 @@ class Hub:
         self.log = log
         self._clock = clock
         self._journal = journal
-        self._position: Position | None = None
+        self._cursor: Cursor | None = None
+        self._afloat: dict[str, deque[Entry]] = {}
         self._index = Index()
+        self._apart: dict[Reader, None] = {}
         self._ahead: dict[Reader, None] = {}
         self._reads: dict[tuple[Position, int], asyncio.Task[Page]] = {}
         self._reading = asyncio.Semaphore(MAX_READS)
@@ -54,7 +89,7 @@ class Hub:
 
     async def start(self) -> None:
         """Takes its place at the head of the log and follows it from there."""
-        self._position = await self.head()
+        self._cursor = Cursor(await self.head())
         self._follower = asyncio.create_task(self._follow(), name="tidewire-follow")
 
     async def stop(self) -> None:
@@ -66,18 +101,24 @@ class Hub:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._follower = None
-        self._position = None
+        self._cursor = None
+        self._afloat.clear()
 
     @property
-    def position(self) -> Position:
-        """How far this node has heard.
+    def cursor(self) -> Cursor:
+        """How far this node has heard: where its live readers stand.
 
         Raises:
             Unavailable: the hub is not started.
         """
-        if self._position is None:
+        if self._cursor is None:
             raise Unavailable("This server is not started yet, or has stopped.", retry_after=1000)
-        return self._position
+        return self._cursor
+
+    @property
+    def position(self) -> Position:
+        """How far in the log this node has heard. Raises as `cursor`."""
+        return self.cursor.position
 
     @property
     def hearing(self) -> bool:
@@ -85,9 +126,14 @@ class Hub:
         return self._follower is not None and not self._follower.done() and not self._deaf
 
     @property
+    def condition(self) -> Condition:
+        """How the log is."""
+        return self.log.condition if isinstance(self.log, Degradable) else Condition()
+
+    @property
     def live(self) -> int:
-        """How many readers are live."""
-        return len(self._index)
+        """How many readers have all that this node has heard."""
+        return len(self._index) + len(self._apart)
 
     # Publishing and reading
 
@@ -98,14 +144,72 @@ class Hub:
         return await self.log.append(events, key=key)
 
     async def head(self) -> Position:
-        """The last position in the log, heard or not."""
+        """The last position in the log, heard or not. Raises as `EventLog.read`."""
         return (await self.log.read(Edge.LATEST, limit=0)).head
 
-    async def locate(self, since: Since, *, newest: int | None = None) -> Page:
-        """Finds the place to start from; the page has no entries. Raises as `EventLog.read`."""
+    async def latest(self) -> Cursor:
+        """A cursor at the head of the log, or at what this node has heard where that is all
+        there is to know."""
+        try:
+            head = await self.head()
+        except LogAway:
+            return self.cursor
+        return self.cursor if head.offset <= self.position.offset else self.cursor.moved(head)
+
+    async def locate(self, since: Since, *, newest: int | None = None) -> Place:
+        """Finds the place to start from. Raises as `EventLog.read`."""
         if since is Edge.LATEST:
-            return Page(self.position, (), self.position)
-        return await self.log.read(since, limit=0, newest=newest)
+            return Place(self.cursor)
+        if not isinstance(since, Cursor):
+            page = await self.log.read(since, limit=0, newest=newest)
+            return Place(Cursor(page.start), page.gap)
+        if self._recall(since.position, 0) is not None:
+            return Place(since)
+        page = await self.log.read(since, limit=0)
+        return Place(since.moved(page.start), page.gap)
+
+    async def read(self, cursor: Cursor, max_bytes: int, *, fresh: bool = False) -> Page:
+        """Reads what comes after a cursor: from what this node has heard where it remembers
+        that, else from the log. Raises as `EventLog.read`.
+
+        Args:
+            cursor: where to read on from.
+            max_bytes: bytes of events at most, but at least one entry.
+            fresh: asks the log also for what this node has not heard yet.
+        """
+        position = cursor.position
+        if position == self.position:
+            afloat = tuple(self._uncovered(cursor))
+            if afloat:
+                return Page(position, afloat, position)
+        recalled = self._recall(position, max_bytes)
+        if recalled is not None and (recalled.entries or not fresh):
+            return recalled
+        try:
+            return await self._read_log(position, max_bytes)
+        except LogAway:
+            if recalled is None:
+                raise
+            return recalled
+
+    def has_all(self, cursor: Cursor) -> bool:
+        """Whether a reader at this cursor has everything that this node has heard."""
+        if cursor.position != self.position:
+            return cursor.position.offset > self.position.offset
+        return next(iter(self._uncovered(cursor)), None) is None
+
+    def _uncovered(self, cursor: Cursor) -> Iterable[Entry]:
+        """What is afloat and not seen at a cursor that stands where the hub stands in the log."""
+        for producer, entries in self._afloat.items():
+            seen = cursor.last_seen(producer)
+            for entry in entries:
+                if entry.number > seen:
+                    yield entry
+
+    def _recall(self, after: Position, max_bytes: int) -> Page | None:
+        if not isinstance(self.log, Recalling):
+            return None
+        return self.log.recall(after, limit=PAGE_ENTRIES, max_bytes=max_bytes)
 
     # Readers
 
@@ -116,35 +220,38 @@ class Hub:
 
     def detach(self, reader: Reader) -> None:
         """Reads no more for this reader."""
-        if reader.state is ReaderState.LIVE:
-            self._index.remove(reader)
-        reader.state = ReaderState.CLOSED
+        self._leave(reader, ReaderState.CLOSED)
         reader.sink.on_room = None
         self._ahead.pop(reader, None)
 
-    def become(self, reader: Reader, identity: Identity) -> Position:
+    def become(self, reader: Reader, identity: Identity) -> Cursor:
         """Judges by a new identity all that was not yet written. Returns from where on."""
         if reader.state is ReaderState.LIVE:
             self._index.remove(reader)
             reader.become(identity)
             self._index.add(reader)
-            return self.position
+            return self.cursor
         reader.become(identity)
         return reader.cursor
 
-    def reached(self, reader: Reader) -> Position:
+    def reached(self, reader: Reader) -> Cursor:
         """How far a reader has read."""
-        return self.position if reader.state is ReaderState.LIVE else reader.cursor
+        return self.cursor if reader.state is ReaderState.LIVE else reader.cursor
 
-    def broadcast(self, control: Control) -> None:
-        """Writes one control event to every live reader that has room, encoded once."""
+    def broadcast(self, control: Callable[[Cursor], Control]) -> None:
+        """Writes a control event to every reader who has all there is and has room. It is made
+        of the reader's cursor; those who stand together share one."""
         encoded: dict[Encoding, bytes] = {}
+        shared = control(self.cursor)
         for reader in tuple(self._index):
             if reader.sink.room():
                 encoding = reader.sink.encoding
                 if encoding not in encoded:
-                    encoded[encoding] = encoding.control(control)
+                    encoded[encoding] = encoding.control(shared)
                 self._write(reader, encoded[encoding])
+        for reader in tuple(self._apart):
+            if reader.sink.room():
+                self._write(reader, reader.sink.encoding.control(control(reader.cursor)))
 
     # Live
 
@@ -180,26 +287,71 @@ class Hub:
             self._wake(reader)
 
     def _dispatch(self, entries: Sequence[Entry]) -> None:
-        before = self.position
+        before = cursor = self.cursor
         now = self._clock.monotonic()
-        for reader, data in fan_out(entries, self._index):
+        fresh: list[Entry] = []
+        cursors: list[str] = []
+        for entry in entries:
+            seen = entry.seen_by(cursor)
+            cursor = entry.pass_by(cursor)
+            self._float(entry, seen=seen)
+            if not seen:
+                fresh.append(entry)
+                cursors.append(str(cursor))
+        for reader, data in fan_out(fresh, cursors, self._index):
             if reader.sink.room():
                 self._write(reader, data)
                 reader.delivered_at = now
             else:
                 self._fall_behind(reader, before)
-        self._position = entries[-1].position
+        self._cursor = cursor
+        for reader in tuple(self._apart):
+            self._dispatch_apart(reader, entries, now)
+
+    def _dispatch_apart(self, reader: Reader, entries: Sequence[Entry], now: float) -> None:
+        if not reader.sink.room():
+            self._leave(reader, ReaderState.BEHIND)
+            return
+        data = reader.take(entries, sys.maxsize)
+        if data:
+            self._write(reader, data)
+            reader.delivered_at = now
+        if reader.state is ReaderState.APART and reader.cursor == self.cursor:
+            self._leave(reader, ReaderState.BEHIND)
+            self._settle(reader)
+
+    def _float(self, entry: Entry, *, seen: bool) -> None:
+        """Keeps an entry of a spool until it is heard in the log."""
+        if not entry.in_log:
+            if not seen:
+                self._afloat.setdefault(entry.producer, deque()).append(entry)
+            return
+        afloat = self._afloat.get(entry.producer)
+        if afloat is None:
+            return
+        while afloat and afloat[0].number <= entry.number:
+            afloat.popleft()
+        if not afloat:
+            del self._afloat[entry.producer]
 
     def _miss(self, gap: Gap) -> None:
-        before = self.position
+        before = self.cursor
         now = self._clock.now()
-        for reader in tuple(self._index):
+        for reader in (*self._index, *self._apart):
             if reader.sink.room():
-                self._write(reader, reader.sink.encoding.control(notices.gap(gap, now=now)))
-            else:
+                if reader.state is ReaderState.APART:
+                    reader.cursor = reader.cursor.moved(gap.to)
+                self._write(reader, reader.sink.encoding.control(self._told(gap, reader, now)))
+            elif reader.state is ReaderState.LIVE:
                 # Its own catching up will find the same hole, from its own cursor.
                 self._fall_behind(reader, before)
-        self._position = gap.to
+            else:
+                self._leave(reader, ReaderState.BEHIND)
+        self._cursor = before.moved(gap.to)
+
+    def _told(self, gap: Gap, reader: Reader, now: int) -> Control:
+        cursor = reader.cursor if reader.state is not ReaderState.LIVE else self.cursor
+        return notices.gap(gap, cursor=cursor.moved(gap.to), now=now)
 
     def _write(self, reader: Reader, data: bytes) -> None:
         try:
@@ -212,25 +364,37 @@ class Hub:
 
     # Behind
 
-    def _fall_behind(self, reader: Reader, cursor: Position) -> None:
-        self._index.remove(reader)
+    def _fall_behind(self, reader: Reader, cursor: Cursor) -> None:
+        self._leave(reader, ReaderState.BEHIND)
         reader.cursor = cursor
-        reader.state = ReaderState.BEHIND
+
+    def _leave(self, reader: Reader, state: ReaderState) -> None:
+        if reader.state is ReaderState.LIVE:
+            self._index.remove(reader)
+        self._apart.pop(reader, None)
+        reader.state = state
 
     def _wake(self, reader: Reader) -> None:
-        if not reader.behind() or reader.catching_up or self._position is None:
+        if not reader.behind() or reader.catching_up or self._cursor is None:
             return
-        if reader.cursor == self.position:
-            self._go_live(reader)
+        if self._settle(reader):
             return
         reader.catching_up = True
         task = asyncio.create_task(self._catch_up(reader))
         self._catching_up.add(task)
         task.add_done_callback(self._catching_up.discard)
 
-    def _go_live(self, reader: Reader) -> None:
-        reader.state = ReaderState.LIVE
-        self._index.add(reader)
+    def _settle(self, reader: Reader) -> bool:
+        """Lets a reader who has everything take part in what comes; False if it has not."""
+        if reader.cursor == self.cursor:
+            reader.state = ReaderState.LIVE
+            self._index.add(reader)
+        elif reader.cursor.position == self.position and self.has_all(reader.cursor):
+            reader.state = ReaderState.APART
+            self._apart[reader] = None
+        else:
+            return False
+        return True
 
     async def _catch_up(self, reader: Reader) -> None:
         """Reads on until the reader is live, or its sink has no room, or it is closed."""
@@ -238,12 +402,16 @@ class Hub:
         delay = RETRY_FIRST
         try:
             while reader.behind() and reader.sink.room():
-                if reader.cursor.offset > self.position.offset:
+                if reader.cursor.position.offset > self.position.offset:
                     # Its cursor came from a node that has heard more.
                     self._ahead[reader] = None
                     return
                 try:
                     page = await self.read(reader.cursor, size)
+                except LogAway:
+                    # The hub will hear of it when the log is back.
+                    self._ahead[reader] = None
+                    return
                 except Exception as error:
                     self._journal.note("reading the log failed; it is tried again", error=error)
                     await asyncio.sleep(delay)
@@ -251,26 +419,32 @@ class Hub:
                     continue
                 if not reader.behind():
                     return
+                before = reader.cursor
                 written = self._write_page(reader, page)
-                if not reader.behind():
+                if not reader.behind() or self._settle(reader):
+                    return
+                if reader.cursor == before:
+                    # The log says that there is nothing more, and the hub stands elsewhere: it
+                    # has yet to hear what the log knows.
+                    self._ahead[reader] = None
                     return
                 # A reader who wants little of what there is looks at more of it at a time.
                 size = HIGH_WATER if written > size // 4 else min(size * 2, PAGE_BYTES)
-                if reader.cursor == self.position:
-                    self._go_live(reader)
         finally:
             reader.catching_up = False
 
     def _write_page(self, reader: Reader, page: Page) -> int:
         data = b""
         if page.gap is not None:
-            control = notices.gap(page.gap, now=self._clock.now())
-            data = reader.sink.encoding.control(control)
-            reader.cursor = page.start
+            now = self._clock.now()
+            data = reader.sink.encoding.control(self._told(page.gap, reader, now))
+            reader.cursor = reader.cursor.moved(page.start)
         # What the hub has not heard yet comes live. Reading beyond would only mean to wait for
         # the hub, again and again while much is published.
         heard = self.position.offset
-        frames = reader.take((e for e in page.entries if e.position.offset <= heard), HIGH_WATER)
+        frames = reader.take(
+            (e for e in page.entries if not e.in_log or e.position.offset <= heard), HIGH_WATER
+        )
         if frames:
             reader.delivered_at = self._clock.monotonic()
         data += frames
@@ -278,7 +452,7 @@ class Hub:
             self._write(reader, data)
         return len(data)
 
-    async def read(self, after: Position, max_bytes: int) -> Page:
+    async def _read_log(self, after: Position, max_bytes: int) -> Page:
         """Reads a page; readers who ask for the same one at the same time share it."""
         key = (after, max_bytes)
         task = self._reads.get(key)

@@ -26,7 +26,7 @@ from tidewire.core.errors import (
 from tidewire.core.frame import Control
 from tidewire.core.hub import Hub
 from tidewire.core.journal import Journal
-from tidewire.core.position import Position
+from tidewire.core.position import Cursor, Position
 from tidewire.core.target import Identity
 
 TICK_SECONDS: Final = 0.25
@@ -198,7 +198,7 @@ class Keeper:
             )
             connection.reader.sink.close()
 
-    def refresh(self, client_id: str, identity: Identity) -> tuple[int, Position]:
+    def refresh(self, client_id: str, identity: Identity) -> tuple[int, Cursor]:
         """Extends an open stream by a new credential of the same user; what is not yet written
         is judged by the new identity.
 
@@ -304,9 +304,8 @@ class Keeper:
     def ping(self) -> None:
         """Pings all live streams with one shared frame."""
         self._pings += 1
-        self.hub.broadcast(
-            notices.ping(self.hub.position, sequence=self._pings, now=self.clock.now())
-        )
+        now = self.clock.now()
+        self.hub.broadcast(lambda cursor: notices.ping(cursor, sequence=self._pings, now=now))
 
     async def _canary(self) -> None:
         now = self.clock.monotonic()

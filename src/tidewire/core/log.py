@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 from tidewire.core.event import Event
-from tidewire.core.position import Position, Since
+from tidewire.core.position import Cursor, Position, Since
 from tidewire.core.target import Target
 
 GapReason: TypeAlias = Literal["expired", "epoch", "future", "replayLimit"]
@@ -25,11 +25,16 @@ class Entry:
     """An event as the log keeps it: where it stands, how to route it, what to send.
 
     Attributes:
-        position: where it stands; its ``ms`` is the event's timestamp.
+        position: where it stands.
         type: the event's type.
         target: who may see it; never sent to subscribers.
         body: the event's JSON after ``id`` and ``timestamp`` (`Event.body`).
         session_id: stored with the event, never delivered.
+        producer: who appended it, where a log has several who do; "" where it has one.
+        number: its place among all that its producer brings; they stand in the log in this
+            order.
+        accepted: the place in a spool where it was accepted, for an event that came to the log
+            later, and for one that still waits for that; it gave the event its id.
     """
 
     position: Position
@@ -37,11 +42,35 @@ class Entry:
     target: Target
     body: bytes
     session_id: str | None = None
+    producer: str = ""
+    number: int = 0
+    accepted: Position | None = None
+
+    @property
+    def in_log(self) -> bool:
+        """Whether it stands in the log, and not only in a spool: there the epoch is the name of
+        the producer."""
+        return self.position.epoch != self.producer
 
     @property
     def id(self) -> str:
         """The event's identity."""
-        return str(self.position)
+        return str(self.accepted or self.position)
+
+    @property
+    def timestamp(self) -> int:
+        """When it was accepted, Unix milliseconds."""
+        return (self.accepted or self.position).ms
+
+    def seen_by(self, cursor: Cursor) -> bool:
+        """Whether a reader at this cursor has had it, out of turn."""
+        return bool(cursor.seen) and self.number <= cursor.last_seen(self.producer)
+
+    def pass_by(self, cursor: Cursor) -> Cursor:
+        """The cursor of a reader who stood there, after this entry."""
+        if self.in_log:
+            return cursor.passed(self.position, self.producer, self.number)
+        return cursor.saw(self.producer, self.number)
 
     def event(self) -> Event:
         """The event, decoded, with its id, timestamp and targets. For administrators only."""
@@ -57,7 +86,7 @@ class Entry:
             metadata=metadata,
             target=self.target,
             id=self.id,
-            timestamp=self.position.ms,
+            timestamp=self.timestamp,
         )
 
 
@@ -83,7 +112,8 @@ class Page:
 
     Attributes:
         start: where the reading began, after the gap if there was one.
-        entries: in order, without holes, the first directly after ``start``.
+        entries: in order, without holes, the first directly after ``start``; or entries of a
+            spool, which stand beside the log.
         head: the log's last position at the time of the read.
         gap: what was missed between the place asked for and ``start``; None if nothing.
     """
@@ -95,8 +125,9 @@ class Page:
 
     @property
     def end(self) -> Position:
-        """Everything up to here was read."""
-        return self.entries[-1].position if self.entries else self.start
+        """Everything in the log up to here was read."""
+        last = self.entries[-1] if self.entries else None
+        return self.start if last is None or not last.in_log else last.position
 
     @property
     def more(self) -> bool:
@@ -133,6 +164,7 @@ class EventLog(Protocol):
 
         Raises:
             IdempotencyConflict: the key was used for another digest.
+            LogAway: the log cannot be reached, or takes nothing.
             ValueError: no events, or an event that already has an id.
         """
         ...
@@ -158,6 +190,9 @@ class EventLog(Protocol):
             max_bytes: bytes of events at most, but at least one entry.
             newest: where ``since`` is not a cursor: start at most this many entries before the
                 head, and tell what that leaves out as a gap ``replayLimit``.
+
+        Raises:
+            LogAway: the log cannot be reached.
         """
         ...
 
@@ -170,6 +205,45 @@ class EventLog(Protocol):
 
     async def close(self) -> None:
         """Releases what the log holds; followers end."""
+        ...
+
+
+@runtime_checkable
+class Recalling(Protocol):
+    """A log elsewhere, of which this node remembers what it heard last."""
+
+    def recall(self, after: Position, *, limit: int, max_bytes: int) -> Page | None:
+        """What this node has heard after a position, without asking the log; None if it does
+        not remember everything since. The page's head is the last that was heard."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """How a log is.
+
+    Attributes:
+        accepts: whether an append would be accepted.
+        degraded: whether what is accepted reaches only this node for now.
+        reason: why, in words for an operator; "" where nothing is wrong.
+        spooled: events that were accepted and are not yet in the log.
+    """
+
+    accepts: bool = True
+    degraded: bool = False
+    reason: str = ""
+    spooled: int = 0
+
+
+@runtime_checkable
+class Degradable(Protocol):
+    """A log that keeps going on this node alone while it is away."""
+
+    @property
+    def condition(self) -> Condition: ...
+
+    def durable(self, position: Position) -> bool:
+        """Whether what was accepted at this position outlives this process."""
         ...
 
 

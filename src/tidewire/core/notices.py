@@ -7,7 +7,7 @@ from typing import Any
 from tidewire.core.errors import TidewireError
 from tidewire.core.frame import Control
 from tidewire.core.log import Gap
-from tidewire.core.position import Position
+from tidewire.core.position import Cursor
 
 REFRESH_URL = "/api/auth/sse-token/refresh"
 
@@ -23,22 +23,26 @@ def connected(data: Mapping[str, Any], *, cursor: str | None, now: int) -> Contr
     return Control("connected", data, now, id=cursor)
 
 
-def ping(position: Position, *, sequence: int, now: int) -> Control:
+def ping(cursor: Cursor, *, sequence: int, now: int) -> Control:
     """A sign of life that carries the position up to which the stream was served, so that the
     cursor of a quiet or filtered stream does not age out of the log."""
     data = {
         "timestamp": now,
         "serverTime": iso(now),
         "sequence": sequence,
-        "head": str(position),
+        "head": str(cursor),
     }
-    return Control("ping", data, now, id=str(position))
+    return Control("ping", data, now, id=str(cursor))
 
 
-def gap(missed: Gap, *, now: int) -> Control:
-    """A hole, said aloud; its id is the place where reading goes on."""
-    data = {"from": missed.from_, "to": str(missed.to), "reason": missed.reason}
-    return Control("gap", data, now, id=str(missed.to))
+def gap_data(missed: Gap) -> dict[str, str]:
+    """A hole, as streams and answers to polls tell it."""
+    return {"from": missed.from_, "to": str(missed.to), "reason": missed.reason}
+
+
+def gap(missed: Gap, *, cursor: Cursor, now: int) -> Control:
+    """A hole, said aloud; its id is the cursor of a reader who goes on after it."""
+    return Control("gap", gap_data(missed), now, id=str(cursor))
 
 
 def auth_expiring(expires_at: int, *, now: int) -> Control:

@@ -16,6 +16,9 @@ from tidewire.core.errors import InvalidCursor
 
 MAX_CURSOR_LENGTH: Final = 256
 
+MAX_SEEN: Final = 8
+"""Producers that a cursor remembers at most: eight of the longest fit into its length."""
+
 _NUMBER = r"(?:0|[1-9][0-9]{0,15})"
 _POSITION = re.compile(rf"({_NUMBER})-({_NUMBER})-([a-z0-9]{{4,8}})")
 _SEEN = re.compile(rf"([a-z][a-z0-9]{{0,15}})\.({_NUMBER})")
@@ -72,7 +75,8 @@ class Cursor:
 
     Attributes:
         position: everything up to here was read.
-        seen: spool name → number of its last event that was read; empty nearly always.
+        seen: producer → number of its last event that was read, although it stands beyond
+            ``position`` or in no log yet; by name, and empty nearly always.
     """
 
     position: Position
@@ -80,6 +84,44 @@ class Cursor:
 
     def __str__(self) -> str:
         return str(self.position) + "".join(f"~{name}.{number}" for name, number in self.seen)
+
+    def last_seen(self, producer: str) -> int:
+        """The number of the last event of a producer that was read out of turn; 0 if none."""
+        for name, number in self.seen:
+            if name == producer:
+                return number
+        return 0
+
+    def passed(self, position: Position, producer: str, number: int) -> "Cursor":
+        """The cursor after an entry of the log at ``position``, seen before or not.
+
+        A producer's numbers grow along the log. So once one stands there that is as high as the
+        last that was seen, everything that was seen of it lies behind the cursor.
+        """
+        if not self.seen:
+            return Cursor(position)
+        return Cursor(
+            position,
+            tuple(part for part in self.seen if part[0] != producer or number < part[1]),
+        )
+
+    def saw(self, producer: str, number: int) -> "Cursor":
+        """The cursor after an event of a spool.
+
+        Of more than `MAX_SEEN` producers the one that is longest at rest is forgotten: the one
+        with the lowest number. What it still brings to the log may come a second time.
+        """
+        seen = dict(self.seen)
+        if number <= seen.get(producer, 0):
+            return self
+        seen[producer] = number
+        if len(seen) > MAX_SEEN:
+            del seen[min((name for name in seen if name != producer), key=seen.__getitem__)]
+        return Cursor(self.position, tuple(sorted(seen.items())))
+
+    def moved(self, position: Position) -> "Cursor":
+        """The cursor at another position of the log, with the same seen of spools."""
+        return Cursor(position, self.seen)
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -97,7 +139,9 @@ class Cursor:
             if match is None:
                 raise _malformed(text)
             seen.append((match[1], int(match[2])))
-        return cls(Position.parse(head), tuple(seen))
+        if len({name for name, _ in seen}) != len(seen):
+            raise _malformed(text)
+        return cls(Position.parse(head), tuple(sorted(seen)))
 
 
 class Edge(Enum):

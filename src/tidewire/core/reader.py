@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from tidewire.core.frame import Encoding
 from tidewire.core.log import Entry
-from tidewire.core.position import Position
+from tidewire.core.position import Cursor
 from tidewire.core.target import Identity
 
 HIGH_WATER: Final = 16 * 1024
@@ -47,24 +47,26 @@ class Sink(Protocol):
 
 
 class ReaderState(Enum):
-    """Live: has all that the hub has seen. Behind: reads on from its own cursor."""
+    """Live: stands where the hub stands. Apart: has all that the hub has seen, and of spools of
+    other nodes more than that. Behind: reads on from its own cursor."""
 
     BEHIND = "behind"
     LIVE = "live"
+    APART = "apart"
     CLOSED = "closed"
 
 
 class Reader:
     """Somebody who reads the log.
 
-    A live reader stands where the hub stands; ``cursor`` is its own place only while behind.
+    A live reader stands where the hub stands; ``cursor`` is its own place only while it is not.
 
     Attributes:
         identity: who reads, as they are now, with the topics that are subscribed.
         types: the event types that are wanted; empty = all.
         sink: where it writes.
-        cursor: read up to here, while the reader is behind.
-        state: live, behind or closed; changed by the hub alone.
+        cursor: read up to here, while the reader is not live.
+        state: live, apart, behind or closed; changed by the hub alone.
         delivered_at: when an event was last written, monotonic seconds.
         catching_up: whether the hub reads on for it at this moment.
     """
@@ -84,7 +86,7 @@ class Reader:
         self,
         identity: Identity,
         sink: Sink,
-        cursor: Position,
+        cursor: Cursor,
         *,
         types: frozenset[str] = frozenset(),
         topics: frozenset[str] = frozenset(),
@@ -120,12 +122,15 @@ class Reader:
         beyond, and moves the cursor over what was looked at."""
         frames: list[bytes] = []
         size = 0
+        cursor = self.cursor
         for entry in entries:
             if size >= max_bytes:
                 break
-            if self.sees(entry):
-                frame = self.sink.encoding.entry(entry)
+            seen = entry.seen_by(cursor)
+            cursor = entry.pass_by(cursor)
+            if not seen and self.sees(entry):
+                frame = self.sink.encoding.entry(entry, str(cursor))
                 frames.append(frame)
                 size += len(frame)
-            self.cursor = entry.position
+        self.cursor = cursor
         return b"".join(frames)

@@ -209,7 +209,7 @@ class Service:
     async def cursor(self) -> str:
         """The head of the log: put it into a snapshot, and let the stream start from it."""
         node = await self.start()
-        return str(await node.hub.head())
+        return str(await node.hub.latest())
 
     async def open_stream(self, identity: Identity, request: sse.StreamRequest) -> sse.Stream:
         """Makes a stream; it opens when it is called as the answer. Raises as `sse`."""

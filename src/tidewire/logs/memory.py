@@ -7,13 +7,10 @@ list is cut when a sixteenth of it is dead, which costs an append sixteen moved 
 
 import asyncio
 from bisect import bisect_left
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from tidewire.core.clock import Clock
-from tidewire.core.errors import IdempotencyConflict
 from tidewire.core.event import Event
 from tidewire.core.log import (
     PAGE_BYTES,
@@ -25,19 +22,10 @@ from tidewire.core.log import (
     Page,
 )
 from tidewire.core.position import Cursor, Edge, Position, Since, new_epoch
+from tidewire.logs.keys import Keys
 from tidewire.logs.retention import Retention
 
-IDEMPOTENCY_SECONDS: Final = 600
 _DEAD_SHARE: Final = 16
-
-
-@dataclass(frozen=True, slots=True)
-class _Accepted:
-    # What was appended together has one time, and offsets without holes.
-    digest: str
-    first: Position
-    count: int
-    until: int
 
 
 class MemoryLog:
@@ -53,7 +41,7 @@ class MemoryLog:
         self._sizes: list[int] = []
         self._first = 0
         self._bytes = 0
-        self._accepted: OrderedDict[str, _Accepted] = OrderedDict()
+        self._keys = Keys()
         self._grown = asyncio.Event()
         self._closed = False
 
@@ -66,11 +54,9 @@ class MemoryLog:
             raise ValueError("append takes one or more events that are not yet in a log")
         # The log's clock never goes backwards, whatever the machine's does.
         ms = max(self._head.ms, self._clock.now())
-        self._forget_keys(ms)
-        if key is not None:
-            known = self._known(key)
-            if known is not None:
-                return known
+        known = self._keys.known(key, ms)
+        if known is not None:
+            return known
         positions = []
         for event in events:
             position = Position(ms, self._head.offset + 1, self._head.epoch)
@@ -81,31 +67,10 @@ class MemoryLog:
             self._bytes += event.size
             self._head = position
             positions.append(position)
-        if key is not None:
-            until = ms + IDEMPOTENCY_SECONDS * 1000
-            self._accepted[key.scope] = _Accepted(key.digest, positions[0], len(positions), until)
+        self._keys.remember(key, positions, ms)
         self._trim()
         self._grown.set()
         return positions
-
-    def _known(self, key: IdempotencyKey) -> list[Position] | None:
-        known = self._accepted.get(key.scope)
-        if known is None:
-            return None
-        if known.digest != key.digest:
-            raise IdempotencyConflict(
-                "This Idempotency-Key was used for another body within the last ten minutes. "
-                "Use a new key for a new publish."
-            )
-        first = known.first
-        return [
-            Position(first.ms, offset, first.epoch)
-            for offset in range(first.offset, first.offset + known.count)
-        ]
-
-    def _forget_keys(self, now: int) -> None:
-        while self._accepted and next(iter(self._accepted.values())).until <= now:
-            self._accepted.popitem(last=False)
 
     def _trim(self) -> None:
         oldest = self._clock.now() - self._retention.seconds * 1000

@@ -17,7 +17,7 @@ from tidewire.core.event import encode_json
 from tidewire.core.frame import Control, entry_json
 from tidewire.core.keeper import Keeper
 from tidewire.core.log import PAGE_BYTES, Entry, Gap
-from tidewire.core.position import Edge, Position, Since
+from tidewire.core.position import Cursor, Edge, Since
 from tidewire.core.reader import Reader
 from tidewire.core.target import Identity
 from tidewire.transports.asgi import Receive, until_disconnect
@@ -64,7 +64,7 @@ class PollAnswer:
         gap: what lies before the entries and was missed.
     """
 
-    cursor: Position
+    cursor: Cursor
     entries: list[Entry] = field(default_factory=list)
     more: bool = False
     gap: Gap | None = None
@@ -79,7 +79,7 @@ class _BellEncoding:
 
     __slots__ = ()
 
-    def entry(self, entry: Entry) -> bytes:
+    def entry(self, entry: Entry, cursor: str) -> bytes:
         return b"!"
 
     def control(self, control: Control) -> bytes:
@@ -131,7 +131,7 @@ async def poll(
     """
     deadline = keeper.clock.monotonic() + request.wait
     place = await keeper.hub.locate(request.since)
-    answer = PollAnswer(place.start, gap=place.gap)
+    answer = PollAnswer(place.cursor, gap=place.gap)
     while True:
         bell = _Bell()
         reader = Reader(
@@ -141,7 +141,7 @@ async def poll(
             types=request.filter.types,
             topics=request.filter.topics,
         )
-        await _collect(keeper, reader, answer, request.limit)
+        await _collect(keeper, reader, answer, request)
         left = deadline - keeper.clock.monotonic()
         if not answer.empty or left <= 0:
             return answer
@@ -154,11 +154,14 @@ async def poll(
             return answer
 
 
-async def _collect(keeper: Keeper, reader: Reader, answer: PollAnswer, limit: int) -> None:
+async def _collect(
+    keeper: Keeper, reader: Reader, answer: PollAnswer, request: PollRequest
+) -> None:
     entries = size = 0
     began = keeper.clock.monotonic()
     while True:
-        page = await keeper.hub.read(answer.cursor, PAGE_BYTES)
+        # Who does not wait may have published a moment ago, and wants to see it.
+        page = await keeper.hub.read(answer.cursor, PAGE_BYTES, fresh=not request.wait)
         # A poll may have been held since it was asked; it sees what may be seen now.
         reader.become(keeper.authority.judge(reader.identity))
         if page.gap is not None:
@@ -167,19 +170,22 @@ async def _collect(keeper: Keeper, reader: Reader, answer: PollAnswer, limit: in
                 answer.more = True
                 return
             answer.gap = page.gap
-            answer.cursor = page.start
+            answer.cursor = answer.cursor.moved(page.start)
         for entry in page.entries:
-            if reader.sees(entry):
-                if len(answer.entries) == limit:
+            seen = entry.seen_by(answer.cursor)
+            if not seen and reader.sees(entry):
+                if len(answer.entries) == request.limit:
                     answer.more = True
                     return
                 answer.entries.append(entry)
-            answer.cursor = entry.position
+            answer.cursor = entry.pass_by(answer.cursor)
             entries += 1
             size += len(entry.body)
             if entries >= WORK_ENTRIES or size >= WORK_BYTES:
                 break
-        answer.more = answer.cursor.offset < page.head.offset
+        answer.more = answer.cursor.position.offset < page.head.offset or not keeper.hub.has_all(
+            answer.cursor
+        )
         if not answer.more or entries >= WORK_ENTRIES or size >= WORK_BYTES:
             return
         if keeper.clock.monotonic() - began >= WORK_SECONDS:
@@ -228,7 +234,7 @@ def answer_json(
 ) -> bytes:
     """The body of an answer, as the wire contract has it; events as they were encoded once."""
     rest = 0 if answer.more or request.wait else REST_MS
-    gap = answer.gap and notices.gap(answer.gap, now=now).data
+    gap = answer.gap and notices.gap_data(answer.gap)
     head = {"userId": user_id, "timestamp": now, "since": str(request.since)}
     tail: dict[str, Any] = {
         "cursor": str(answer.cursor),

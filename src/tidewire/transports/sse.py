@@ -15,8 +15,8 @@ from tidewire.core.clock import Clock
 from tidewire.core.connections import Connection
 from tidewire.core.errors import TidewireError
 from tidewire.core.frame import NAMED, UNNAMED, Encoding
+from tidewire.core.hub import Place
 from tidewire.core.keeper import Keeper
-from tidewire.core.log import Gap
 from tidewire.core.position import Cursor, Edge, Since
 from tidewire.core.reader import HIGH_WATER, Reader
 from tidewire.core.target import Identity
@@ -201,7 +201,7 @@ async def open_stream(
     reader = Reader(
         identity,
         sink,
-        place.start,
+        place.cursor,
         types=request.filter.types,
         topics=request.filter.topics,
     )
@@ -227,17 +227,16 @@ async def open_stream(
             "clientType": request.client_type,
         },
         "resumed": resumed,
-        "degraded": False,
+        "degraded": keeper.hub.condition.degraded,
     }
-    opening = _opening(sink.encoding, data, place.start, place.gap, clock.now())
+    opening = _opening(sink.encoding, data, place, clock.now())
     return Stream(keeper, connection, sink, opening, resumed=resumed)
 
 
-def _opening(
-    encoding: Encoding, data: dict[str, Any], start: object, gap: Gap | None, now: int
-) -> bytes:
-    cursor = str(start) if gap is None else None
+def _opening(encoding: Encoding, data: dict[str, Any], place: Place, now: int) -> bytes:
+    gap = place.gap
+    cursor = str(place.cursor) if gap is None else None
     opening = encoding.control(notices.connected(data, cursor=cursor, now=now))
     if gap is not None:
-        opening += encoding.control(notices.gap(gap, now=now))
+        opening += encoding.control(notices.gap(gap, cursor=place.cursor, now=now))
     return opening

@@ -1,0 +1,411 @@
+"""A log in Redis, Valkey or Dragonfly, which several nodes share.
+
+One stream holds the entries, with ids ``<ms>-<offset>``; a hash beside it the head, the floor,
+the table of epochs and the last call of each producer. Appending and reading are one script
+each, so that what a log promises holds whoever else is at work. All nodes hear the stream, and
+the control stream beside it, by one blocking read each.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import random
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from importlib.resources import files
+from typing import Any, Final
+
+from tidewire.core.clock import Clock, SystemClock
+from tidewire.core.errors import IdempotencyConflict, LogAway
+from tidewire.core.event import Event
+from tidewire.core.journal import Journal, NullJournal
+from tidewire.core.log import PAGE_BYTES, PAGE_ENTRIES, Gap, IdempotencyKey, LogStats, Page
+from tidewire.core.position import Cursor, Edge, Position, Since, new_epoch
+from tidewire.logs.codec import decode, encode
+from tidewire.logs.keys import IDEMPOTENCY_SECONDS
+from tidewire.logs.link import ANSWER_SECONDS, Connect, Link, Script, Word
+from tidewire.logs.recent import Recent
+from tidewire.logs.retention import Retention
+from tidewire.logs.writer import Batch, Writer
+
+BLOCK_SECONDS: Final = 1.0
+SYNC_SECONDS: Final = 2.0
+"""How long the blocking read waits, and how often it is asked whether the log is still the one
+that was heard."""
+
+HEAR_ENTRIES: Final = 1_000
+HEAR_BYTES: Final = 1024 * 1024
+"""What one blocking read takes at most: entries, and about so many bytes."""
+
+CONTROL_LENGTH: Final = 10_000
+"""Messages that the control stream keeps, about."""
+
+RETRY_LAST: Final = 0.5
+
+PRODUCER_DAYS: Final = 7
+"""How long the log remembers what a producer has appended, for one that brings a spool home."""
+
+
+class RedisLog:
+    """An `EventLog` in Redis."""
+
+    name = "redis"
+
+    def __init__(
+        self,
+        connect: Connect,
+        retention: Retention,
+        *,
+        name: str = "tidewire",
+        clock: Clock | None = None,
+        journal: Journal | None = None,
+    ) -> None:
+        """Makes a log; nothing is connected yet.
+
+        Args:
+            connect: makes connections (`tidewire.logs.link.connector`).
+            retention: how much it keeps. All nodes should say the same.
+            name: tells one application from another on the same Redis.
+            clock: the log's time; default: that of the Redis server, one for all nodes.
+            journal: where failures are noted.
+        """
+        self._clock = clock
+        self._journal = journal or NullJournal()
+        self._retention = retention
+        self._slot = "{" + name + "}"
+        self._log = f"{self._slot}:log"
+        self._meta = f"{self._slot}:meta"
+        self.control_key = f"{self._slot}:control"
+        self.link = Link(connect)
+        self._reading = Link(connect)
+        self._hearing = Link(connect)
+        self._append = Script(_source("append.lua"))
+        self._read = Script(_source("read.lua"))
+        self._writer = Writer(self._commit)
+        self._recent: Recent | None = None
+        self._seen = 0
+        self._control_id = "$"
+        self._synced = 0.0
+        self._entry_bytes = 256.0
+        self._pump: asyncio.Task[None] | None = None
+        self._opening = asyncio.Lock()
+        self._closed = False
+        self.grown = asyncio.Event()
+        """Set whenever something was heard, or hearing failed or began again."""
+        self.away: LogAway | None = None
+        """Why nothing is heard at the moment; None while all is well."""
+        self.on_control: Callable[[str, bytes], None] | None = None
+        """Called with the id and the text of each message of the control stream."""
+
+    # Writing
+
+    async def append(
+        self, events: Sequence[Event], *, key: IdempotencyKey | None = None
+    ) -> list[Position]:
+        return await self._writer.append(events, key)
+
+    async def _commit(self, batches: list[Batch]) -> None:
+        found = await self.commit(self._writer.producer, batches)
+        for batch, first in zip(batches, found, strict=True):
+            settle(batch, first)
+
+    async def commit(
+        self, producer: str, batches: Sequence[Batch]
+    ) -> list[Position | IdempotencyConflict | None]:
+        """Appends batches of a producer in order, in one round trip. What the log has of them
+        already, by their numbers, is not appended again.
+
+        Returns:
+            For each batch the position of its first event; None if it is in the log but nobody
+            knows where any more; or that its key was used for something else.
+
+        Raises:
+            LogAway: it cannot be reached, refuses, or the answer was lost twice.
+        """
+        keys: list[Word] = []
+        words: list[Word] = [producer, len(batches)]
+        for batch in batches:
+            index, digest = 0, "-"
+            if batch.key is not None:
+                keys.append(f"{self._slot}:key:{_hashed(batch.key.scope)}")
+                index, digest = len(keys) + 2, _hashed(batch.key.digest)
+            lifetime = IDEMPOTENCY_SECONDS * 1000
+            words += [batch.first, index, digest, lifetime, len(batch.events)]
+            spooled = batch.accepted_at is not None
+            places = batch.places(producer) if spooled else [None] * len(batch.events)
+            for number, (event, place) in enumerate(
+                zip(batch.events, places, strict=True), batch.first
+            ):
+                header = encode(event, producer=producer, number=number, accepted=place)
+                words += [event.size, header, event.body]
+        try:
+            answer = await self._run_append(keys, words)
+        except LogAway as error:
+            if not error.in_doubt or isinstance(error.__cause__, TimeoutError):
+                raise
+            # A connection that was cut. If the call was carried out, its repeat tells so.
+            answer = await self._run_append(keys, words)
+        results = dict(part.split("=") for part in answer[5].decode().split())
+        return [_result(results[str(batch.first)]) for batch in batches]
+
+    async def _run_append(self, keys: Sequence[Word], words: Sequence[Word]) -> Any:
+        kept = self._retention
+        answer = await self._append.run(
+            self.link,
+            [self._log, self._meta, *keys],
+            self._now(),
+            new_epoch(),
+            self._seen,
+            kept.events,
+            kept.bytes,
+            round(kept.seconds * 1000),
+            *words,
+        )
+        self._see(Position.parse(answer[0].decode()))
+        return answer
+
+    async def begin(self) -> None:
+        """Begins a new epoch where the log is not what this node knew; else only trims."""
+        await self._run_append([], ["-", 0])
+
+    async def clear(self) -> int:
+        """Trims everything: moves the floor to the head and keeps the epoch. Returns how many."""
+        answer = await self._run_append([], ["-", -1])
+        self.forget()
+        return int(answer[4])
+
+    def forget(self) -> None:
+        """Forgets the entries that this node remembers."""
+        if self._recent is not None:
+            self._recent.restart(self._recent.end)
+
+    async def stats(self) -> LogStats:
+        """How full it is now."""
+        while True:
+            answer = await self._run_append([], ["-", 0])
+            if not answer[4]:
+                head, floor = (Position.parse(part.decode()) for part in answer[:2])
+                return LogStats(answer[2], answer[3], floor, head)
+
+    # Reading
+
+    async def read(
+        self,
+        since: Since,
+        *,
+        limit: int = PAGE_ENTRIES,
+        max_bytes: int = PAGE_BYTES,
+        newest: int | None = None,
+    ) -> Page:
+        return await self._read_on(self._reading, since, limit, max_bytes, newest)
+
+    async def _read_on(
+        self, link: Link, since: Since, limit: int, max_bytes: int, newest: int | None
+    ) -> Page:
+        words = [
+            self._now(),
+            round(self._retention.seconds * 1000),
+            self._seen,
+            limit,
+            max_bytes,
+            -1 if newest is None else newest,
+            *_asked(since),
+        ]
+        while True:
+            answer = await self._read.run(link, [self._log, self._meta], *words)
+            if answer:
+                break
+            await self.begin()
+        head, _, start = (Position.parse(part.decode()) for part in answer[:3])
+        self._see(head)
+        reason = answer[3].decode()
+        gap = Gap(str(since), start, reason) if reason else None
+        return Page(start, tuple(decode(*parts) for parts in answer[4]), head, gap)
+
+    def recall(self, after: Position, *, limit: int, max_bytes: int) -> Page | None:
+        """What was heard after a position; see `tidewire.core.log.Recalling`."""
+        if self._recent is None:
+            return None
+        return self._recent.after(after, limit, max_bytes)
+
+    async def follow(self, after: Position) -> AsyncGenerator[Page, None]:
+        while not self._closed:
+            try:
+                page = await self._next(after)
+            except LogAway:
+                if self._closed:
+                    return
+                raise
+            if page.entries or page.gap is not None:
+                after = page.end
+                yield page
+            elif not self._closed:
+                self.grown.clear()
+                await self.grown.wait()
+
+    async def _next(self, after: Position) -> Page:
+        await self.open()
+        page = self.recall(after, limit=PAGE_ENTRIES, max_bytes=PAGE_BYTES)
+        return await self.read(Cursor(after)) if page is None else page
+
+    # Hearing
+
+    async def open(self) -> None:
+        """Takes its place at the head of both streams, and hears them from there.
+
+        Raises:
+            LogAway: the log cannot be reached.
+        """
+        async with self._opening:
+            if self._pump is None and not self._closed:
+                await self._sync()
+                await self._forget_producers()
+                self._pump = asyncio.create_task(self._hear_on(), name="tidewire-hear")
+
+    async def _hear_on(self) -> None:
+        delay = 0.0
+        while True:
+            try:
+                if self.away is not None or time.monotonic() > self._synced + SYNC_SECONDS:
+                    await self._sync()
+                    if self.away is not None:
+                        self.away = None
+                        self.grown.set()
+                await self._hear()
+                delay = 0.0
+            except Exception as error:
+                if not isinstance(error, LogAway):
+                    self._journal.note("hearing the log failed; it is tried again", error=error)
+                    error = LogAway("Hearing the log failed.")
+                # The first failure may be a connection that was cut, and the next one works.
+                if delay:
+                    self.away = error
+                    self.grown.set()
+                await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311 - no secret
+                delay = min(max(0.05, delay * 2), RETRY_LAST)
+                self._synced = 0.0
+
+    async def _sync(self) -> None:
+        page = await self._read_on(self._hearing, Edge.LATEST, 0, 0, None)
+        head = page.head
+        if self._recent is None or self._recent.end.epoch != head.epoch:
+            # What lies before, followers read from the log; it tells them of the other epoch.
+            newest = await self._hearing.call("XREVRANGE", self.control_key, "+", "-", "COUNT", 1)
+            self._control_id = newest[0][0].decode() if newest else "0-0"
+            if self._recent is None:
+                clock = self._clock or SystemClock()
+                self._recent = Recent(head, self._retention, clock)
+            else:
+                self._recent.restart(head)
+                self.grown.set()
+        self._synced = time.monotonic()
+
+    async def _hear(self) -> None:
+        assert self._recent is not None  # noqa: S101 - narrows; `open` has made it
+        end = self._recent.end
+        count = max(8, min(HEAR_ENTRIES, int(HEAR_BYTES / self._entry_bytes)))
+        answer = await self._hearing.call(
+            *("XREAD", "COUNT", count, "BLOCK", round(BLOCK_SECONDS * 1000), "STREAMS"),
+            *(self._log, self.control_key, f"{end.ms}-{end.offset}", self._control_id),
+            seconds=BLOCK_SECONDS + ANSWER_SECONDS,
+        )
+        for stream, items in answer or ():
+            if stream == self._log.encode():
+                entries = [decode(id_, fields[1], fields[3]) for id_, fields in items]
+                self._see(entries[-1].position)
+                self._recent.hear(entries)
+                size = sum(len(entry.body) + 64 for entry in entries)
+                self._entry_bytes = max(self._entry_bytes / 2, size / len(entries))
+                self.grown.set()
+            else:
+                for id_, fields in items:
+                    self._control_id = id_.decode()
+                    if self.on_control is not None:
+                        self.on_control(self._control_id, fields[1])
+
+    async def _forget_producers(self) -> None:
+        fields = await self.link.call("HGETALL", self._meta)
+        oldest = time.time_ns() // 1_000_000 - PRODUCER_DAYS * 86_400_000
+        old = [
+            name
+            for name, record in zip(fields[::2], fields[1::2], strict=True)
+            if name.startswith(b"p:") and int(record.split()[1]) < oldest
+        ]
+        if old and self._clock is None:
+            await self.link.call("HDEL", self._meta, *old)
+
+    # The control stream
+
+    async def say(self, messages: Sequence[bytes]) -> list[str]:
+        """Puts messages on the control stream, in one round trip; returns their ids.
+
+        Raises:
+            LogAway: as `append`.
+        """
+        answers = await self.link.calls(
+            [
+                ("XADD", self.control_key, "MAXLEN", "~", CONTROL_LENGTH, "*", "m", message)
+                for message in messages
+            ]
+        )
+        for answer in answers:
+            if isinstance(answer, LogAway):
+                raise answer
+        return [answer.decode() for answer in answers]
+
+    @property
+    def decisions_key(self) -> str:
+        """A hash beside the log: what was decided about credentials, by whom it concerns."""
+        return f"{self._slot}:decisions"
+
+    def _now(self) -> Word:
+        return "" if self._clock is None else self._clock.now()
+
+    def _see(self, position: Position) -> None:
+        self._seen = max(self._seen, position.offset)
+
+    async def close(self) -> None:
+        self._closed = True
+        if self._pump is not None:
+            self._pump.cancel()
+            await asyncio.gather(self._pump, return_exceptions=True)
+        await self._writer.close()
+        self.grown.set()
+        for link in (self.link, self._reading, self._hearing):
+            with contextlib.suppress(LogAway):
+                await link.close()
+
+
+def settle(batch: Batch, first: Position | IdempotencyConflict | None) -> None:
+    """Tells a batch what came of it."""
+    if isinstance(first, Position):
+        batch.succeed(
+            [
+                Position(first.ms, first.offset + index, first.epoch)
+                for index in range(len(batch.events))
+            ]
+        )
+    else:
+        batch.fail(first or LogAway("The event is in the log; where is not known any more."))
+
+
+def _result(text: str) -> Position | IdempotencyConflict | None:
+    if text == "conflict":
+        return IdempotencyConflict()
+    return None if text == "appended" else Position.parse(text)
+
+
+def _asked(since: Since) -> tuple[Word, ...]:
+    if isinstance(since, Cursor):
+        position = since.position
+        return ("cursor", position.ms, position.offset, position.epoch)
+    return (since.value,) if isinstance(since, Edge) else ("time", since)
+
+
+def _hashed(text: str) -> str:
+    # Of one length, and without the spaces that divide what the script stores.
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _source(name: str) -> str:
+    return files("tidewire.logs").joinpath(name).read_text("utf-8")

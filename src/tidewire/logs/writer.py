@@ -1,0 +1,134 @@
+"""Appends of many publishers, numbered and handed over in order, many to a call.
+
+While one call is under way the next ones gather, so that under load there is no round trip for
+each event. One call at a time keeps the order, and makes it clear what a lost answer leaves in
+doubt.
+"""
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from tidewire.core.event import Event
+from tidewire.core.log import IdempotencyKey
+from tidewire.core.position import Position
+
+CALL_BYTES: Final = 256 * 1024
+"""Bytes of events that are gathered for one call; a batch that is larger goes alone."""
+
+_ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz0123456789"
+
+
+def new_producer() -> str:
+    """Draws the name of a producer: eight characters, which no epoch of a log has."""
+    return "s" + "".join(secrets.choice(_ALPHABET) for _ in range(7))
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one publisher appends together.
+
+    Attributes:
+        events: in order.
+        first: the number of the first of them; the others follow.
+        key: makes a repeat harmless.
+        accepted_at: when a spool accepted it, Unix milliseconds; None if none did.
+        done: the positions, once it is accepted.
+    """
+
+    events: Sequence[Event]
+    first: int
+    key: IdempotencyKey | None = None
+    accepted_at: int | None = None
+    done: asyncio.Future[list[Position]] | None = field(default=None, repr=False)
+
+    @property
+    def last(self) -> int:
+        """The number of its last event."""
+        return self.first + len(self.events) - 1
+
+    @property
+    def size(self) -> int:
+        """Bytes that its events count for."""
+        return sum(event.size for event in self.events)
+
+    def places(self, producer: str) -> list[Position]:
+        """The places of its events in the spool that accepted it."""
+        assert self.accepted_at is not None  # noqa: S101 - narrows; asked of spools only
+        return [
+            Position(self.accepted_at, self.first + index, producer)
+            for index in range(len(self.events))
+        ]
+
+    def succeed(self, positions: list[Position]) -> None:
+        if self.done is not None and not self.done.done():
+            self.done.set_result(positions)
+
+    def fail(self, error: BaseException) -> None:
+        if self.done is not None and not self.done.done():
+            self.done.set_exception(error)
+
+
+Commit: TypeAlias = Callable[[list[Batch]], Awaitable[None]]
+
+
+def gathered(batches: deque[Batch]) -> list[Batch]:
+    """Takes as many batches from the left as go into one call, and at least one."""
+    taken: list[Batch] = []
+    size = 0
+    while batches and (not taken or size + batches[0].size <= CALL_BYTES):
+        batch = batches.popleft()
+        size += batch.size
+        taken.append(batch)
+    return taken
+
+
+class Writer:
+    """The one lane by which a process appends."""
+
+    def __init__(self, commit: Commit) -> None:
+        """``commit`` takes batches in order, and tells each how it went."""
+        self.producer = new_producer()
+        self._commit = commit
+        self._next = 1
+        self._waiting: deque[Batch] = deque()
+        self._task: asyncio.Task[None] | None = None
+
+    async def append(self, events: Sequence[Event], key: IdempotencyKey | None) -> list[Position]:
+        """Appends in turn. Raises what ``commit`` told the batch, and `ValueError` as
+        `EventLog.append` does."""
+        if not events or any(event.id is not None for event in events):
+            raise ValueError("append takes one or more events that are not yet in a log")
+        done: asyncio.Future[list[Position]] = asyncio.get_running_loop().create_future()
+        batch = Batch(tuple(events), self._next, key, done=done)
+        self._next = batch.last + 1
+        self._waiting.append(batch)
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="tidewire-append")
+        # Whoever gives up waiting does not take back what is under way.
+        return await asyncio.shield(done)
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                batches = gathered(self._waiting)
+                try:
+                    await self._commit(batches)
+                except BaseException as error:
+                    for batch in batches:
+                        batch.fail(error)
+                    if not isinstance(error, Exception):
+                        raise
+        finally:
+            self._task = None
+
+    async def close(self) -> None:
+        """Ends what is under way; what waits fails."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        while self._waiting:
+            self._waiting.popleft().fail(asyncio.CancelledError())
