@@ -5,7 +5,9 @@ from typing import Final
 
 from tidewire.core.clock import Clock
 from tidewire.core.connections import Connection, Connections
+from tidewire.core.control import Displace
 from tidewire.core.errors import Forbidden, NodeFull, TooManyConnections
+from tidewire.core.presence import Presence
 
 TRY_AGAIN_MS: Final = 5_000
 
@@ -30,17 +32,24 @@ class Admission:
     """Counts who is there, and remembers who was sent away."""
 
     def __init__(
-        self, connections: Connections, caps: Caps, clock: Clock, stale_after: float
+        self,
+        connections: Connections,
+        presence: Presence,
+        caps: Caps,
+        clock: Clock,
+        stale_after: float,
     ) -> None:
         """``stale_after``: seconds, as `Connection.look` takes them."""
         self._connections = connections
+        self._presence = presence
         self._caps = caps
         self._clock = clock
         self._stale_after = stale_after
         self._refused: dict[tuple[str, str], float] = {}
 
-    def make_room(self, user_id: str, *, leaving: int = 0) -> Connection | None:
-        """The connection that has to go so that a user may have one more; None if there is room.
+    def make_room(self, user_id: str, *, leaving: int = 0) -> Connection | Displace | None:
+        """What has to go so that a user may have one more: a connection of this node, or one of
+        another. None if there is room.
 
         Args:
             user_id: whose.
@@ -55,17 +64,26 @@ class Admission:
                 "This server has as many connections as it can hold. Try again, perhaps another.",
                 retry_after=TRY_AGAIN_MS,
             )
-        if not self._caps.user or self._connections.open_of(user_id) - leaving < self._caps.user:
+        if not self._caps.user:
             return None
-        now = self._clock.monotonic()
-        spare = self._connections.dispensable(user_id, now, self._stale_after)
-        if spare is None:
-            raise TooManyConnections(
-                f"You have {self._caps.user} open streams and held polls, which is the limit. "
-                "Close one, share one between tabs, or poll without 'wait'.",
-                retry_after=TRY_AGAIN_MS,
-            )
-        return spare
+        here = self._connections.open_of(user_id) - leaving
+        if here + self._presence.elsewhere(user_id) < self._caps.user:
+            return None
+        spare = self.dispensable(user_id)
+        if spare is not None:
+            return spare
+        node = self._presence.dispensable(user_id)
+        if node is not None:
+            return Displace(user_id, node)
+        raise TooManyConnections(
+            f"You have {self._caps.user} open streams and held polls, which is the limit. "
+            "Close one, share one between tabs, or poll without 'wait'.",
+            retry_after=TRY_AGAIN_MS,
+        )
+
+    def dispensable(self, user_id: str) -> Connection | None:
+        """The connection of a user on this node that can best be spared."""
+        return self._connections.dispensable(user_id, self._clock.monotonic(), self._stale_after)
 
     def _is_full(self, leaving: int) -> bool:
         cap = self._caps.node
@@ -75,12 +93,11 @@ class Admission:
             and sum(not other.closing for other in self._connections) - leaving >= cap
         )
 
-    def refuse(self, connection: Connection) -> None:
-        """Lets the instance of this connection not in for a minute, if it has a name."""
-        if connection.instance_id is not None:
-            now = self._clock.monotonic()
-            self._refused = {who: until for who, until in self._refused.items() if until > now}
-            self._refused[connection.user_id, connection.instance_id] = now + REFUSED_SECONDS
+    def refuse(self, user_id: str, instance_id: str) -> None:
+        """Lets an instance not in for a minute."""
+        now = self._clock.monotonic()
+        self._refused = {who: until for who, until in self._refused.items() if until > now}
+        self._refused[user_id, instance_id] = now + REFUSED_SECONDS
 
     def check_refused(self, connection: Connection) -> None:
         """Lets everybody else pass.

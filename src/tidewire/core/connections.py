@@ -52,6 +52,8 @@ TRANSITIONS: Final[dict[tuple[ConnectionState, Happening], ConnectionState]] = {
 }
 """Every move that there is. What is not here does not happen."""
 
+_SPARE: Final = (ConnectionState.STALE, ConnectionState.IDLE)
+
 IDLE_AFTER: Final = 180.0
 """Seconds without an event after which a connection is idle."""
 
@@ -76,6 +78,8 @@ class Connection:
         state: where it is in its life; changed by `happen` alone.
         authority_ends: until when it may stay open, Unix milliseconds.
         look_at: when its authority is looked at next; None while nobody has to.
+        reason: why it ends, once that is known.
+        settled: whether all nodes have heard that it replaced what its instance had before.
     """
 
     reader: Reader
@@ -88,6 +92,8 @@ class Connection:
     state: ConnectionState = ConnectionState.CONNECTING
     authority_ends: int = 0
     look_at: int | None = None
+    reason: str | None = None
+    settled: bool = True
 
     @property
     def user_id(self) -> str:
@@ -121,11 +127,16 @@ class Connection:
 
 
 class Connections:
-    """All connections of this node."""
+    """All connections of this node.
 
-    __slots__ = ("_by_id", "_by_user")
+    Attributes:
+        touched: the users whose numbers may have changed since somebody took note of them.
+    """
+
+    __slots__ = ("_by_id", "_by_user", "touched")
 
     def __init__(self) -> None:
+        self.touched: set[str] = set()
         self._by_id: dict[str, Connection] = {}
         self._by_user: dict[str, dict[Connection, None]] = {}
 
@@ -138,6 +149,7 @@ class Connections:
     def add(self, connection: Connection) -> None:
         self._by_id[connection.id] = connection
         self._by_user.setdefault(connection.user_id, {})[connection] = None
+        self.touched.add(connection.user_id)
 
     def remove(self, connection: Connection) -> None:
         """Takes a connection out; a second time does nothing."""
@@ -145,6 +157,7 @@ class Connections:
             return
         siblings = self._by_user[connection.user_id]
         del siblings[connection]
+        self.touched.add(connection.user_id)
         if not siblings:
             del self._by_user[connection.user_id]
 
@@ -157,6 +170,15 @@ class Connections:
     def open_of(self, user_id: str) -> int:
         """How many of a user's connections are not on their way out."""
         return sum(not connection.closing for connection in self._by_user.get(user_id, ()))
+
+    def numbers_of(self, user_id: str) -> tuple[int, int]:
+        """How many of a user's connections are open, and how many of these stale or idle."""
+        states = [connection.state for connection in self._by_user.get(user_id, ())]
+        spare = sum(state in _SPARE for state in states)
+        return sum(state is not ConnectionState.DISCONNECTING for state in states), spare
+
+    def all_users(self) -> Iterable[str]:
+        return tuple(self._by_user)
 
     @property
     def users(self) -> int:
@@ -181,8 +203,11 @@ class Connections:
         """
         condemned = []
         for connection in self:
-            was_stale = connection.state is ConnectionState.STALE
+            before = connection.state
+            was_stale = before is ConnectionState.STALE
             connection.look(now, stale_after)
+            if connection.state is not before:
+                self.touched.add(connection.user_id)
             still_stale = was_stale and connection.state is ConnectionState.STALE
             if still_stale or (connection.closing and connection.blocked(now, stale_after)):
                 condemned.append(connection)
@@ -193,7 +218,7 @@ class Connections:
         mine = self.of_user(user_id)
         for connection in mine:
             connection.look(now, stale_after)
-        for state in (ConnectionState.STALE, ConnectionState.IDLE):
+        for state in _SPARE:
             for connection in mine:
                 if connection.state is state:
                     return connection

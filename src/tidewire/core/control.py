@@ -4,9 +4,9 @@ A command is sent to all nodes, the sender included, and each obeys for the stre
 holds. So there is one way to act on a stream, wherever it is.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Protocol, TypeAlias
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from tidewire.core.target import Identity
 
@@ -88,19 +88,140 @@ class ChangeIdentity:
         )
 
 
-Command: TypeAlias = Disconnect | Revoke | ChangeIdentity
+@dataclass(frozen=True, slots=True)
+class Displace:
+    """Close the stream of a user that is longest stale or idle: there is to be room for another.
+
+    Attributes:
+        user_id: whose.
+        node: on which node.
+    """
+
+    user_id: str
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Let an instance of a user, which was told to stay away, not in for a while.
+
+    Attributes:
+        user_id: whose.
+        instance_id: which.
+    """
+
+    user_id: str
+    instance_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """The log was cleared: what a node remembers of it is not to be read any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attendance:
+    """Who is connected to a node: the lease of the node, which it renews.
+
+    Attributes:
+        node: its name, drawn at its start.
+        users: user → how many open streams and held polls, and how many of these are stale or
+            idle. Those whose numbers have changed; all there are if ``whole``.
+        whole: whether users that are not named have none.
+        figures: what the node says of itself; shown, and never decided by.
+        asks: whether the others are to send theirs, because this node has just come.
+        gone: whether the node goes down, and holds nobody any more.
+    """
+
+    node: str
+    users: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    whole: bool = False
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    asks: bool = False
+    gone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Renew:
+    """Extend an open stream by a new credential of the same user, which the sender has checked.
+
+    Attributes:
+        client_id: which stream.
+        identity: what the new credential proves.
+        reply: names the question, for the answer.
+    """
+
+    client_id: str
+    identity: Identity
+    reply: str
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """The answer to `Renew`, of the node that holds the stream.
+
+    Attributes:
+        reply: the question that is answered.
+        expires_at: when the authority ends now, Unix milliseconds; None if it was refused.
+        fence: the cursor up to which the old identity was asked.
+        refused: why not, if it was refused.
+    """
+
+    reply: str
+    expires_at: int | None = None
+    fence: str = ""
+    refused: str = ""
+
+
+Decision: TypeAlias = Revoke | ChangeIdentity
+"""What has to be known to nodes that start later."""
+
+Command: TypeAlias = (
+    Disconnect | Decision | Displace | Refuse | Forget | Attendance | Renew | Renewed
+)
 Handler: TypeAlias = Callable[[Command], None]
 
 
 class ControlBus(Protocol):
-    """Carries commands to every node."""
+    """Carries commands to every node, in one order. Decisions are kept for nodes to come."""
 
-    async def send(self, command: Command) -> None:
-        """Sends to all nodes, this one included."""
+    async def send(self, command: Command) -> bool:
+        """Sends to all nodes, and waits until this one has heard it; False if only this node
+        has, and the others will when they can be reached again."""
+        ...
+
+    def post(self, command: Command) -> None:
+        """Sends to all nodes, this one included, without waiting for it. While they cannot be
+        reached, only this one hears what is not a decision."""
         ...
 
     def listen(self, handler: Handler) -> None:
         """Calls the handler with every command that arrives, in order."""
+        ...
+
+    async def load(self) -> None:
+        """Hears all decisions that were ever sent.
+
+        Raises:
+            LogAway: they cannot be read now.
+        """
+        ...
+
+    async def flush(self) -> None:
+        """Waits until what was posted is on its way, or cannot be."""
+        ...
+
+    async def close(self) -> None:
+        """Sends nothing more."""
+        ...
+
+
+@runtime_checkable
+class Carrying(Protocol):
+    """What nodes share, and can also carry their commands: a log, mostly."""
+
+    def bus(self) -> ControlBus:
+        """The bus beside it."""
         ...
 
 
@@ -112,9 +233,22 @@ class LocalBus:
     def __init__(self) -> None:
         self._handlers: list[Handler] = []
 
-    async def send(self, command: Command) -> None:
+    async def send(self, command: Command) -> bool:
+        self.post(command)
+        return True
+
+    def post(self, command: Command) -> None:
         for handler in self._handlers:
             handler(command)
 
     def listen(self, handler: Handler) -> None:
         self._handlers.append(handler)
+
+    async def load(self) -> None:
+        pass
+
+    async def flush(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass

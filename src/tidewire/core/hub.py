@@ -84,6 +84,12 @@ class Hub:
         self._catching_up: set[asyncio.Task[None]] = set()
         self._follower: asyncio.Task[None] | None = None
         self._deaf = False
+        self.published = 0
+        """Events that this node has accepted."""
+        self.heard = 0
+        """Events that this node has heard, its own included."""
+        self.written = 0
+        """Writes to readers."""
 
     # Life
 
@@ -141,7 +147,9 @@ class Hub:
         self, events: Sequence[Event], *, key: IdempotencyKey | None = None
     ) -> list[Position]:
         """Appends events to the log, all or nothing. Raises as `EventLog.append`."""
-        return await self.log.append(events, key=key)
+        positions = await self.log.append(events, key=key)
+        self.published += len(positions)
+        return positions
 
     async def head(self) -> Position:
         """The last position in the log, heard or not. Raises as `EventLog.read`."""
@@ -287,6 +295,7 @@ class Hub:
             self._wake(reader)
 
     def _dispatch(self, entries: Sequence[Entry]) -> None:
+        self.heard += len(entries)
         before = cursor = self.cursor
         now = self._clock.monotonic()
         fresh: list[Entry] = []
@@ -354,6 +363,7 @@ class Hub:
         return notices.gap(gap, cursor=cursor.moved(gap.to), now=now)
 
     def _write(self, reader: Reader, data: bytes) -> None:
+        self.written += 1
         try:
             reader.sink.write(data)
         except Exception as error:

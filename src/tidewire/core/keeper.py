@@ -5,33 +5,65 @@ and drains. What time it is comes from outside: `tick` does all that is due, onc
 """
 
 import asyncio
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
-from typing import Final
+from typing import Any, Final, Protocol
 
 from tidewire.core import notices
 from tidewire.core.admission import Admission, Caps
 from tidewire.core.agenda import Agenda
 from tidewire.core.authority import REVOKED, Authority
 from tidewire.core.clock import Clock
-from tidewire.core.connections import Connection, Connections, Happening
-from tidewire.core.control import ChangeIdentity, Command, ControlBus, Disconnect, Revoke
+from tidewire.core.connections import (
+    Connection,
+    Connections,
+    ConnectionState,
+    Happening,
+    new_client_id,
+)
+from tidewire.core.control import (
+    Attendance,
+    ChangeIdentity,
+    Command,
+    ControlBus,
+    Disconnect,
+    Displace,
+    Refuse,
+    Renew,
+    Renewed,
+    Revoke,
+)
 from tidewire.core.errors import (
     AuthenticationError,
     Draining,
     ExpiredToken,
     InvalidToken,
+    LogAway,
     NotFound,
     RevokedCredential,
+    TidewireError,
 )
 from tidewire.core.frame import Control
 from tidewire.core.hub import Hub
 from tidewire.core.journal import Journal
 from tidewire.core.position import Cursor, Position
+from tidewire.core.presence import Presence
 from tidewire.core.target import Identity
 
 TICK_SECONDS: Final = 0.25
 SWEEP_SECONDS: Final = 30.0
 CANARY_SECONDS: Final = 2.0
+HEAD_SECONDS: Final = 1.0
+
+ATTEND_SECONDS: Final = 1.0
+RENEW_SECONDS: Final = 2.0
+"""How often others are told whose numbers have changed, and how often they are told anything."""
+
+UNHEARD_SECONDS: Final = 8.0
+"""How long this node may not hear what it tells itself, before it is deaf."""
+
+ANSWER_SECONDS: Final = 1.0
+"""How long another node may take to renew a stream that it holds."""
 
 WARN_BEFORE_MS: Final = 300_000
 """How long before its end an authority is said to be expiring, at most; a quarter of what is
@@ -48,6 +80,9 @@ UNDATED_AUTHORITY_MS: Final = 3_600_000
 """How long a stream may stay open on a credential that does not say when it ends."""
 
 
+_NO_STREAM: Final = "You have no open stream with this clientId. Open a new one."
+
+
 class Phase(Enum):
     """The life of a keeper."""
 
@@ -55,6 +90,37 @@ class Phase(Enum):
     OPEN = "open"
     DRAINING = "draining"
     CLOSED = "closed"
+
+
+class Watch(Protocol):
+    """Who is told of comings and goings."""
+
+    def connected(self, connection: Connection) -> None:
+        """A stream or held poll of this node has opened."""
+        ...
+
+    def disconnected(self, connection: Connection) -> None:
+        """One that had opened has ended."""
+        ...
+
+    def lost(self, node: str, users: Iterable[str]) -> None:
+        """A node has vanished, and these users' connections with it. One node is told."""
+        ...
+
+
+class NullWatch:
+    """Tells nobody."""
+
+    __slots__ = ()
+
+    def connected(self, connection: Connection) -> None:
+        pass
+
+    def disconnected(self, connection: Connection) -> None:
+        pass
+
+    def lost(self, node: str, users: Iterable[str]) -> None:
+        pass
 
 
 class Keeper:
@@ -69,9 +135,13 @@ class Keeper:
         journal: Journal,
         ping_interval: float = 30.0,
         caps: Caps | None = None,
+        watch: Watch | None = None,
+        figures: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
-        """Makes a keeper; ``ping_interval`` in seconds."""
+        """Makes a keeper; ``ping_interval`` in seconds. ``figures`` are what this node says of
+        itself to the others."""
         self.connections = Connections()
+        self.presence = Presence(new_client_id()[:12])
         self.authority = Authority()
         self.ping_interval = ping_interval
         self.phase = Phase.NEW
@@ -80,9 +150,16 @@ class Keeper:
         self.clock = clock
         self._journal = journal
         self._agenda = Agenda()
-        self._admission = Admission(self.connections, caps or Caps(), clock, ping_interval)
+        self._watcher = watch or NullWatch()
+        self._figures = figures
+        self._admission = Admission(
+            self.connections, self.presence, caps or Caps(), clock, ping_interval
+        )
         self._pings = self._farewells = 0
         self._next_ping = self._next_sweep = self._next_canary = 0.0
+        self._next_attend = self._next_renew = 0.0
+        self._told_at: float | None = None
+        self._asked: dict[str, asyncio.Future[Renewed]] = {}
         self._unheard: Position | None = None
         self._deaf = False
         self._ticker: asyncio.Task[None] | None = None
@@ -98,10 +175,13 @@ class Keeper:
         self._next_sweep = now + SWEEP_SECONDS
         self._next_canary = now + CANARY_SECONDS
         self.phase = Phase.OPEN
+        self._attend(now, whole=True, asks=True)
         self._ticker = asyncio.create_task(self._run(), name="tidewire-keeper")
 
     async def stop(self) -> None:
         """Ends what is still open at once, and ticks no more."""
+        if self.phase is not Phase.NEW:
+            self._bus.post(Attendance(self.presence.node, gone=True))
         self.phase = Phase.CLOSED
         if self._ticker is not None:
             self._ticker.cancel()
@@ -128,13 +208,24 @@ class Keeper:
 
     @property
     def ready(self) -> bool:
-        """Whether this node accepts and delivers: open, following the log, and not behind what
-        the log itself said it holds."""
-        return self.phase is Phase.OPEN and self.hub.hearing and not self._deaf
+        """Whether this node accepts and delivers: open, following the log, not behind what the
+        log itself said it holds, and hearing what it tells itself. While the log is away and a
+        spool stands in for it, there is nothing else to hear."""
+        condition = self.hub.condition
+        deaf = self._deaf or (not condition.degraded and self._unheard_for() > UNHEARD_SECONDS)
+        return self.phase is Phase.OPEN and self.hub.hearing and condition.accepts and not deaf
+
+    @property
+    def draining(self) -> bool:
+        """Whether this node is going down."""
+        return self.phase is Phase.DRAINING
+
+    def _unheard_for(self) -> float:
+        return 0.0 if self._told_at is None else self.clock.monotonic() - self._told_at
 
     # Connections
 
-    async def admit(self, connection: Connection) -> None:
+    def admit(self, connection: Connection) -> None:
         """Registers a connection that is about to open. A stream replaces what the same user
         and instance had before, on whichever node it is.
 
@@ -146,14 +237,22 @@ class Keeper:
             TooManyConnections: the user has, and none of them is stale or idle.
         """
         self._check_admissible(connection)
-        if connection.transport == "sse" and connection.instance_id is not None:
-            # Nobody is replaced by a stream that is not let in.
-            replaced = sum(
-                other.instance_id == connection.instance_id and not other.closing
-                for other in self.connections.of_user(connection.user_id)
-            )
-            self._admission.make_room(connection.user_id, leaving=replaced)
-            await self._bus.send(
+        replaces = connection.transport == "sse" and connection.instance_id is not None
+        replaced = sum(
+            other.instance_id == connection.instance_id and not other.closing
+            for other in (self.connections.of_user(connection.user_id) if replaces else ())
+        )
+        spare = self._admission.make_room(connection.user_id, leaving=replaced)
+        if isinstance(spare, Displace):
+            self._bus.post(spare)
+        elif spare is not None:
+            self._displace(spare)
+        self.connections.add(connection)
+        if replaces:
+            # Until all nodes have heard this in one order, nobody knows which of two streams is
+            # the newer one.
+            connection.settled = False
+            self._bus.post(
                 Disconnect(
                     "replaced",
                     user_id=connection.user_id,
@@ -161,15 +260,11 @@ class Keeper:
                     spare=connection.id,
                 )
             )
-            self._check_admissible(connection)
-        # From here to the registry without a wait: what was decided since this identity was
-        # proved has just been asked, and what is decided from now on finds the connection.
-        spare = self._admission.make_room(connection.user_id)
-        if spare is not None:
-            self.close(spare, "displaced", None)
-            if spare.reader.sink.blocked_since() is not None:
-                spare.reader.sink.abort()
-        self.connections.add(connection)
+
+    def _displace(self, connection: Connection) -> None:
+        self.close(connection, "displaced", None)
+        if connection.reader.sink.blocked_since() is not None:
+            connection.reader.sink.abort()
 
     def _check_admissible(self, connection: Connection) -> None:
         if self.phase is not Phase.OPEN:
@@ -186,10 +281,13 @@ class Keeper:
         if connection.happen(Happening.OPENED):
             self._watch(connection)
             self.hub.attach(connection.reader)
+            self._watcher.connected(connection)
 
     def close(self, connection: Connection, reason: str, reconnect_after: int | None) -> None:
         """Says goodbye and closes; a second time does nothing."""
         if connection.happen(Happening.CLOSING):
+            connection.reason = reason
+            self.connections.touched.add(connection.user_id)
             self.hub.detach(connection.reader)
             self._agenda.forget(connection)
             self._write(
@@ -214,7 +312,7 @@ class Keeper:
         identity = self.authority.judge(identity)
         connection = self.connections.get(client_id)
         if connection is None or connection.closing or connection.user_id != identity.user_id:
-            raise NotFound("You have no open stream with this clientId. Open a new one.")
+            raise NotFound(_NO_STREAM)
         ends = identity.expires_at
         if ends is not None and ends <= connection.authority_ends:
             raise InvalidToken("The new credential does not last longer than the stream's own.")
@@ -222,8 +320,44 @@ class Keeper:
         self._watch(connection)
         return connection.authority_ends, fence
 
+    async def refresh_anywhere(self, client_id: str, identity: Identity) -> tuple[int, str]:
+        """As `refresh`, for a stream on whichever node it is. The fence comes as text."""
+        if self.connections.get(client_id) is not None or not len(self.presence):
+            ends, fence = self.refresh(client_id, identity)
+            return ends, str(fence)
+        identity = self.authority.judge(identity)
+        reply = new_client_id()
+        self._asked[reply] = asyncio.get_running_loop().create_future()
+        self._bus.post(Renew(client_id, identity, reply))
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                answer = await self._asked[reply]
+        except TimeoutError:
+            raise NotFound(_NO_STREAM) from None
+        finally:
+            del self._asked[reply]
+        if answer.expires_at is None:
+            raise InvalidToken(answer.refused)
+        return answer.expires_at, answer.fence
+
+    def _renew(self, command: Renew) -> None:
+        if self.connections.get(command.client_id) is None:
+            return
+        try:
+            ends, fence = self.refresh(command.client_id, command.identity)
+        except NotFound:
+            return
+        except TidewireError as error:
+            self._bus.post(Renewed(command.reply, refused=error.detail))
+        else:
+            self._bus.post(Renewed(command.reply, ends, str(fence)))
+
     def release(self, connection: Connection) -> None:
         """The connection is gone."""
+        if connection.state is not ConnectionState.CONNECTING and self.connections.get(
+            connection.id
+        ):
+            self._watcher.disconnected(connection)
         connection.happen(Happening.CLOSING)
         self.hub.detach(connection.reader)
         self._agenda.forget(connection)
@@ -248,6 +382,20 @@ class Keeper:
                 for connection in self.connections.of_user(command.user_id):
                     reader = connection.reader
                     self.hub.become(reader, command.applied(reader.identity))
+            case Attendance():
+                self._hear(command)
+            case Renew():
+                self._renew(command)
+            case Renewed():
+                asked = self._asked.get(command.reply)
+                if asked is not None and not asked.done():
+                    asked.set_result(command)
+            case Refuse():
+                self._admission.refuse(command.user_id, command.instance_id)
+            case Displace() if command.node == self.presence.node:
+                spare = self._admission.dispensable(command.user_id)
+                if spare is not None:
+                    self._displace(spare)
 
     def _revoke(self, command: Revoke) -> None:
         self.authority.revoke(command)
@@ -269,11 +417,47 @@ class Keeper:
             if command.instance_id not in (None, connection.instance_id):
                 continue
             if connection.id == command.spare:
-                continue
-            self.close(connection, command.reason, command.reconnect_after)
-            # A stream that was replaced was not sent away: its instance has the new one.
-            if command.reconnect_after is None and command.spare is None:
-                self._admission.refuse(connection)
+                connection.settled = True
+            elif command.spare is None or connection.settled:
+                self._dismiss(connection, command)
+
+    def _dismiss(self, connection: Connection, command: Disconnect) -> None:
+        self.close(connection, command.reason, command.reconnect_after)
+        # A stream that was replaced was not sent away: its instance has the new one.
+        sent_away = command.reconnect_after is None and command.spare is None
+        if sent_away and connection.instance_id is not None:
+            self._bus.post(Refuse(connection.user_id, connection.instance_id))
+
+    # Presence
+
+    def _attend(self, now: float, *, whole: bool = False, asks: bool = False) -> None:
+        self._next_attend = now + ATTEND_SECONDS
+        self._next_renew = now + RENEW_SECONDS
+        if self._told_at is None:
+            self._told_at = now
+        told = self.presence.attendance(self.connections, self._figures(), whole=whole, asks=asks)
+        for attendance in tuple(told):
+            self._bus.post(attendance)
+
+    def _hear(self, told: Attendance) -> None:
+        now = self.clock.monotonic()
+        if told.node == self.presence.node:
+            if self._unheard_for() > RENEW_SECONDS:
+                # Whoever is deaf does not know who is there.
+                self.presence.excuse(now)
+            self._told_at = None
+            return
+        self.presence.hear(told, now)
+        if told.asks and self.phase is Phase.OPEN:
+            self._attend(now, whole=True)
+
+    def _expire_leases(self, now: float) -> None:
+        if self.hub.condition.degraded or self._unheard_for() > RENEW_SECONDS:
+            return
+        for node, neighbour in self.presence.expire(now):
+            self._journal.note("a node has vanished", node=node)
+            if self.presence.speaks_for(node):
+                self._watcher.lost(node, neighbour.users)
 
     # Time
 
@@ -300,6 +484,9 @@ class Keeper:
                 connection.reader.sink.abort()
         for connection in self._agenda.due(self.clock.now()):
             self._authority(connection)
+        if now >= (self._next_attend if self.connections.touched else self._next_renew):
+            self._attend(now)
+        self._expire_leases(now)
 
     def ping(self) -> None:
         """Pings all live streams with one shared frame."""
@@ -315,7 +502,12 @@ class Keeper:
         heard = self.hub.position.offset
         # Deaf: what the log held one canary ago has still not been heard.
         self._deaf = self._unheard is not None and self._unheard.offset > heard
-        self._unheard = await self.hub.head()
+        try:
+            async with asyncio.timeout(HEAD_SECONDS):
+                self._unheard = await self.hub.head()
+        except (LogAway, TimeoutError):
+            # What the log holds nobody knows now; its own condition says that it is away.
+            self._unheard = None
 
     def _watch(self, connection: Connection) -> None:
         now = self.clock.now()

@@ -74,6 +74,13 @@ class Entry:
 
     def event(self) -> Event:
         """The event, decoded, with its id, timestamp and targets. For administrators only."""
+        return self._decoded(id=self.id, timestamp=self.timestamp)
+
+    def fresh(self) -> Event:
+        """The event as it was before any log accepted it."""
+        return self._decoded(id=None, timestamp=None)
+
+    def _decoded(self, *, id: str | None, timestamp: int | None) -> Event:  # noqa: A002
         content: dict[str, Any] = json.loads(b"{" + self.body)
         metadata = content.get("metadata", {})
         if self.session_id is not None:
@@ -85,8 +92,8 @@ class Entry:
             source=content["source"],
             metadata=metadata,
             target=self.target,
-            id=self.id,
-            timestamp=self.timestamp,
+            id=id,
+            timestamp=timestamp,
         )
 
 
@@ -151,8 +158,11 @@ class IdempotencyKey:
 class EventLog(Protocol):
     """What every log does. Offsets only grow, also over the epochs of one log."""
 
-    name: str
-    """Where events are kept, as ``meta.eventSource`` says it: ``memory``, ``redis``."""
+    @property
+    def name(self) -> str:
+        """Where events come from at the moment, as ``meta.eventSource`` says it: ``memory``,
+        ``redis``, ``spool``."""
+        ...
 
     async def append(
         self, events: Sequence[Event], *, key: IdempotencyKey | None = None
@@ -205,6 +215,19 @@ class EventLog(Protocol):
 
     async def close(self) -> None:
         """Releases what the log holds; followers end."""
+        ...
+
+
+@runtime_checkable
+class Opened(Protocol):
+    """A log that has to take its place before it is followed."""
+
+    async def open(self) -> None:
+        """Takes its place; a second time does nothing.
+
+        Raises:
+            LogAway: the log cannot be reached.
+        """
         ...
 
 

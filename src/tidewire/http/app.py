@@ -61,7 +61,7 @@ class Tidewire(Service):
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:
         """Runs from its beginning to its end: as ``FastAPI(lifespan=tidewire.lifespan)``, or
         within a lifespan of your own: ``async with tidewire.lifespan(app): yield``."""
-        await self.start()
+        await self.start_in_time()
         try:
             yield
         finally:

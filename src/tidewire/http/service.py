@@ -1,10 +1,11 @@
 """The library: what an application calls, and what the HTTP routes only wrap."""
 
 import asyncio
+import contextlib
 import resource
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import overload
+from typing import Final, overload
 
 from starlette.requests import HTTPConnection
 
@@ -13,11 +14,19 @@ from tidewire.auth.sessions import SessionCallable
 from tidewire.auth.tokens import IssuedToken
 from tidewire.core.admission import Caps
 from tidewire.core.clock import Clock, SystemClock
-from tidewire.core.control import ChangeIdentity, ControlBus, Disconnect, LocalBus, Revoke
+from tidewire.core.control import (
+    Carrying,
+    ChangeIdentity,
+    ControlBus,
+    Disconnect,
+    LocalBus,
+    Revoke,
+)
 from tidewire.core.errors import (
     Draining,
     ExpiredToken,
     Forbidden,
+    LogAway,
     NotConfigured,
     Unavailable,
 )
@@ -25,13 +34,15 @@ from tidewire.core.event import Event
 from tidewire.core.hub import Hub
 from tidewire.core.journal import Journal
 from tidewire.core.keeper import Keeper, Phase
-from tidewire.core.log import EventLog, IdempotencyKey
+from tidewire.core.log import Degradable, EventLog, IdempotencyKey, Opened
 from tidewire.core.target import Identity
 from tidewire.health.journal import LoggingJournal
 from tidewire.http.authentication import MAY_MINT, authentication
+from tidewire.http.figures import node_figures
 from tidewire.http.gate import Gate
+from tidewire.http.hooks import Hook, Hooks
 from tidewire.http.settings import SECRET_SETTINGS, Settings
-from tidewire.logs import check_log_url, open_log
+from tidewire.logs import open_log
 from tidewire.transports import polling, sse
 from tidewire.transports.asgi import Receive
 from tidewire.version import __version__
@@ -48,6 +59,24 @@ class Node:
     bus: ControlBus
     hub: Hub
     keeper: Keeper
+    started_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What became of a publish.
+
+    Attributes:
+        ids: of the events, in order.
+        durable: whether they outlive this process, as far as the log does.
+    """
+
+    ids: list[str]
+    durable: bool
+
+
+START_AGAIN_SECONDS: Final = 1.0
+"""How long a log that could not be reached is left alone before the next try."""
 
 
 class Service:
@@ -67,6 +96,8 @@ class Service:
         log: EventLog | None = None,
         clock: Clock | None = None,
         journal: Journal | None = None,
+        on_connect: Hook | None = None,
+        on_disconnect: Hook | None = None,
     ) -> None:
         """Makes a Tidewire; nothing runs yet.
 
@@ -79,6 +110,10 @@ class Service:
             log: a log to use instead of opening ``settings.log_url``; it stays the caller's.
             clock: where the time comes from.
             journal: where failures are noted; default: the logger ``tidewire``.
+            on_connect: called with every client that comes to this node
+                (`tidewire.http.hooks.Presence`).
+            on_disconnect: called with every client that leaves it; and on one node with each
+                user of a node that has vanished.
 
         Raises:
             ConfigurationError: nobody could ever prove who they are, or a setting is not valid.
@@ -87,8 +122,14 @@ class Service:
         self.dev = dev
         self.clock: Clock = clock or SystemClock()
         self.journal: Journal = journal or LoggingJournal()
+        self._log_clock = clock
         self._given_log = log
+        # Whether the settings are good is said now and not on first use.
+        self._made_log = None if log is not None else self._make_log()
+        self._hooks = Hooks(self.journal, on_connect, on_disconnect)
         self._node: Node | None = None
+        self._starter: asyncio.Task[None] | None = None
+        self._unreached: tuple[float, LogAway] | None = None
         self._starting = asyncio.Lock()
         self._authentication = authentication(
             self.settings,
@@ -99,8 +140,6 @@ class Service:
             journal=self.journal,
         )
         self.gate = Gate(self.settings, dev=dev, clock=self.clock, journal=self.journal)
-        if log is None:
-            check_log_url(self.settings.log_url)
 
     # Life
 
@@ -108,22 +147,46 @@ class Service:
         """Starts, if that has not happened yet.
 
         Raises:
+            LogAway: the log cannot be reached; the next call tries again, a second later.
             Unavailable: it runs on another event loop.
         """
-        async with self._starting:
-            if self._node is None:
-                self._node = await self._make_node()
+        if self._node is None:
+            async with self._starting:
+                if self._node is None:
+                    self._node = await self._try_to_start()
         return self._running(self._node)
 
+    async def start_in_time(self) -> None:
+        """Starts; while the log cannot be reached, goes on trying behind everything else."""
+        try:
+            await self.start()
+        except LogAway as error:
+            self.journal.note("the log cannot be reached yet; it is tried again", error=error)
+            self._starter = asyncio.create_task(self._start_again(), name="tidewire-start")
+
+    async def _start_again(self) -> None:
+        while self._node is None:
+            await asyncio.sleep(START_AGAIN_SECONDS)
+            with contextlib.suppress(LogAway):
+                await self.start()
+                self.journal.note("the log was reached")
+
     async def stop(self) -> None:
-        """Ends all streams and everything that runs. It may be started again; a log that it
-        opened itself is gone then."""
+        """Ends all streams and everything that runs. It may be started again; a log in memory
+        that it opened itself is gone then."""
+        if self._starter is not None:
+            self._starter.cancel()
+            await asyncio.gather(self._starter, return_exceptions=True)
+            self._starter = None
         node, self._node = self._node, None
         if node is not None:
             await node.keeper.stop()
+            await node.bus.flush()
             await node.hub.stop()
+            await node.bus.close()
             if self._given_log is None:
                 await node.log.close()
+            await self._hooks.close()
             await self.gate.limits.close()
 
     async def drain(self) -> None:
@@ -132,12 +195,34 @@ class Service:
         if self._node is not None:
             await self._node.keeper.drain(self.settings.drain_seconds)
 
-    async def _make_node(self) -> Node:
-        log = self._given_log or open_log(
-            self.settings.log_url, retention=self.settings.retention, clock=self.clock
+    async def _try_to_start(self) -> Node:
+        now = self.clock.monotonic()
+        if self._unreached is not None and now < self._unreached[0] + START_AGAIN_SECONDS:
+            raise self._unreached[1]
+        try:
+            node = await self._make_node()
+        except LogAway as error:
+            self._unreached = (self.clock.monotonic(), error)
+            raise
+        self._unreached = None
+        return node
+
+    def _make_log(self) -> EventLog:
+        return open_log(
+            self.settings.log_address,
+            retention=self.settings.retention,
+            name=self.settings.log_name,
+            spool_dir=self.settings.spool_dir,
+            clock=self._log_clock,
+            journal=self.journal,
         )
+
+    async def _make_node(self) -> Node:
+        made, self._made_log = self._made_log, None
+        log = self._given_log or made or self._make_log()
+        bus = log.bus() if isinstance(log, Carrying) else LocalBus()
         hub = Hub(log, clock=self.clock, journal=self.journal)
-        bus = LocalBus()
+        started_at = self.clock.now()
         keeper = Keeper(
             hub,
             bus,
@@ -145,10 +230,23 @@ class Service:
             journal=self.journal,
             ping_interval=self.settings.ping_interval,
             caps=self._caps(),
+            watch=self._hooks,
+            figures=lambda: node_figures(keeper, started_at),
         )
-        await hub.start()
+        try:
+            if isinstance(log, Opened):
+                await log.open()
+            await bus.load()
+            await hub.start()
+        except BaseException:
+            await hub.stop()
+            await bus.close()
+            if self._given_log is None:
+                await log.close()
+            raise
+        self._hooks.node = keeper.presence.node
         keeper.start()
-        return Node(asyncio.get_running_loop(), log, bus, hub, keeper)
+        return Node(asyncio.get_running_loop(), log, bus, hub, keeper, started_at)
 
     def _caps(self) -> Caps:
         node = self.settings.max_connections
@@ -198,13 +296,22 @@ class Service:
         Raises:
             IdempotencyConflict: the key was used for something else.
             Draining: this node is going down.
+            SpoolFull: the log is away, and no more can wait for it here.
         """
+        events = [event] if isinstance(event, Event) else event
+        accepted = await self.accept(events, key=key)
+        return accepted.ids[0] if isinstance(event, Event) else accepted.ids
+
+    async def accept(
+        self, events: Sequence[Event], *, key: IdempotencyKey | None = None
+    ) -> Accepted:
+        """As `publish`, and says whether what was accepted is durable."""
         node = await self.start()
         if node.keeper.phase is not Phase.OPEN:
             raise Draining("This server is going down. Publish again in a moment.", retry_after=250)
-        events = [event] if isinstance(event, Event) else event
-        ids = [str(position) for position in await node.hub.publish(events, key=key)]
-        return ids[0] if isinstance(event, Event) else ids
+        positions = await node.hub.publish(events, key=key)
+        durable = not isinstance(node.log, Degradable) or all(map(node.log.durable, positions))
+        return Accepted([str(position) for position in positions], durable)
 
     async def cursor(self) -> str:
         """The head of the log: put it into a snapshot, and let the stream start from it."""
@@ -317,9 +424,13 @@ class Service:
             topics=identity.topics,
         )
 
-    async def revoke(self, *, token_id: str | None = None, user_id: str | None = None) -> None:
+    async def revoke(self, *, token_id: str | None = None, user_id: str | None = None) -> bool:
         """Makes a token (by its ``jti``), or all that a user holds, good no more. Their open
         streams end; what the user gets later is good again.
+
+        Returns:
+            Whether all nodes have been told; False while the log is away: this node knows, and
+            the others will when it is back.
 
         Raises:
             ValueError: neither is named.
@@ -327,7 +438,7 @@ class Service:
         if token_id is None and user_id is None:
             raise ValueError("name a token or a user to revoke")
         node = await self.start()
-        await node.bus.send(Revoke(self.clock.now(), token_id=token_id, user_id=user_id))
+        return await node.bus.send(Revoke(self.clock.now(), token_id=token_id, user_id=user_id))
 
     async def update_identity(
         self,
@@ -361,15 +472,15 @@ class Service:
         await node.bus.send(Disconnect(reason, user_id=user_id))
 
     async def refresh(self, client_id: str, identity: Identity) -> tuple[int, str]:
-        """Extends an open stream by a new credential. Raises as `Keeper.refresh`.
+        """Extends an open stream, on whichever node it is, by a new credential. Raises as
+        `Keeper.refresh`.
 
         Returns:
             When its authority ends now (Unix milliseconds), and the position up to which the
             old credential was asked.
         """
         node = await self.start()
-        expires_at, fence = node.keeper.refresh(client_id, identity)
-        return expires_at, str(fence)
+        return await node.keeper.refresh_anywhere(client_id, identity)
 
 
 def _names(names: Iterable[str] | None) -> frozenset[str] | None:

@@ -1,13 +1,14 @@
 """The settings, from the environment or from the caller."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tidewire.core.errors import ConfigurationError
-from tidewire.logs import Retention
+from tidewire.logs import DEFAULT_NAME, MEMORY, Retention
 
 SECRET_SETTINGS: Final = ("SSE_JWT_SECRET", "NEXTAUTH_SECRET")
 CLIENT_SETTINGS: Final = frozenset({"TIDEWIRE_URL", "TIDEWIRE_TOKEN"})
@@ -47,7 +48,11 @@ class Settings(BaseSettings):
     jwt_issuer: str | None = Field(None, alias="TIDEWIRE_JWT_ISSUER")
     jwt_audiences: Listed = Field(("tidewire",), alias="TIDEWIRE_JWT_AUDIENCES", min_length=1)
     claims: Listed = Field((), alias="TIDEWIRE_CLAIMS")
-    log_url: str = Field("memory:", alias="TIDEWIRE_LOG_URL")
+    log_url: SecretStr | None = Field(None, alias="TIDEWIRE_LOG_URL")
+    dragonfly_url: SecretStr | None = Field(None, alias="DRAGONFLY_URL")
+    redis_url: SecretStr | None = Field(None, alias="REDIS_URL")
+    log_name: str = Field(DEFAULT_NAME, alias="TIDEWIRE_LOG_NAME")
+    spool_dir: Path | None = Field(None, alias="TIDEWIRE_SPOOL_DIR")
     retention_events: int = Field(100_000, alias="TIDEWIRE_RETENTION_EVENTS", gt=0)
     retention_seconds: Seconds = Field(3600, alias="TIDEWIRE_RETENTION_SECONDS", gt=0)
     retention_bytes: int = Field(64 * 1024 * 1024, alias="TIDEWIRE_RETENTION_BYTES", gt=0)
@@ -59,6 +64,7 @@ class Settings(BaseSettings):
     rate_limit_redis_url: SecretStr | None = Field(None, alias="RATE_LIMIT_REDIS_URL")
     max_connections_per_user: int = Field(10, alias="TIDEWIRE_MAX_CONNECTIONS_PER_USER", ge=0)
     max_connections: int | None = Field(None, alias="TIDEWIRE_MAX_CONNECTIONS", ge=0)
+    metrics_token: SecretStr | None = Field(None, alias="TIDEWIRE_METRICS_TOKEN")
     trusted_proxies: Listed = Field((), alias="TIDEWIRE_TRUSTED_PROXIES")
     cors_origins: Listed | None = Field(None, alias="TIDEWIRE_CORS_ORIGINS")
 
@@ -78,6 +84,14 @@ class Settings(BaseSettings):
     @property
     def retention(self) -> Retention:
         return Retention(self.retention_events, self.retention_seconds, self.retention_bytes)
+
+    @property
+    def log_address(self) -> str:
+        """Where the log is; it may hold a password."""
+        for url in (self.log_url, self.dragonfly_url, self.redis_url):
+            if url is not None:
+                return url.get_secret_value()
+        return MEMORY
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -72,6 +72,13 @@ class Recent:
             stop += 1
         return Page(position, tuple(self._entries[begin:stop]), end)
 
+    def find(self, producer: str, number: int) -> Position | None:
+        """Where an event of a producer stands; the last ones are found first."""
+        for entry in reversed(self._entries[self._first :]):
+            if entry.producer == producer and entry.number == number:
+                return entry.position
+        return None
+
     def _trim(self) -> None:
         entries, kept = self._entries, self._retention
         oldest = self._clock.now() - kept.seconds * 1000

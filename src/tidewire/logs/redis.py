@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import random
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from tidewire.core.journal import Journal, NullJournal
 from tidewire.core.log import PAGE_BYTES, PAGE_ENTRIES, Gap, IdempotencyKey, LogStats, Page
 from tidewire.core.position import Cursor, Edge, Position, Since, new_epoch
 from tidewire.logs.codec import decode, encode
+from tidewire.logs.growth import Growth
 from tidewire.logs.keys import IDEMPOTENCY_SECONDS
 from tidewire.logs.link import ANSWER_SECONDS, Connect, Link, Script, Word
 from tidewire.logs.recent import Recent
@@ -75,7 +76,8 @@ class RedisLog:
         self._slot = "{" + name + "}"
         self._log = f"{self._slot}:log"
         self._meta = f"{self._slot}:meta"
-        self.control_key = f"{self._slot}:control"
+        self._control = f"{self._slot}:control"
+        self._decisions = f"{self._slot}:decisions"
         self.link = Link(connect)
         self._reading = Link(connect)
         self._hearing = Link(connect)
@@ -89,13 +91,15 @@ class RedisLog:
         self._entry_bytes = 256.0
         self._pump: asyncio.Task[None] | None = None
         self._opening = asyncio.Lock()
-        self._closed = False
-        self.grown = asyncio.Event()
-        """Set whenever something was heard, or hearing failed or began again."""
+        self._ended = asyncio.Event()
+        self.growth = Growth()
+        """Grows whenever something was heard, or hearing failed or began again."""
         self.away: LogAway | None = None
         """Why nothing is heard at the moment; None while all is well."""
-        self.on_control: Callable[[str, bytes], None] | None = None
-        """Called with the id and the text of each message of the control stream."""
+        self.on_control: Callable[[bytes], None] | None = None
+        """Called with each message of the control stream, this node's own included."""
+        self.on_return: Callable[[], None] | None = None
+        """Called when hearing begins again: messages may have been missed."""
 
     # Writing
 
@@ -228,20 +232,24 @@ class RedisLog:
             return None
         return self._recent.after(after, limit, max_bytes)
 
+    def heard_at(self, producer: str, number: int) -> Position | None:
+        """Where an event of a producer was heard, if that is remembered."""
+        return None if self._recent is None else self._recent.find(producer, number)
+
     async def follow(self, after: Position) -> AsyncGenerator[Page, None]:
-        while not self._closed:
+        while not self._ended.is_set():
+            looked = self.growth.count
             try:
                 page = await self._next(after)
             except LogAway:
-                if self._closed:
+                if self._ended.is_set():
                     return
                 raise
             if page.entries or page.gap is not None:
                 after = page.end
                 yield page
-            elif not self._closed:
-                self.grown.clear()
-                await self.grown.wait()
+            elif not self._ended.is_set():
+                await self.growth.beyond(looked)
 
     async def _next(self, after: Position) -> Page:
         await self.open()
@@ -257,7 +265,7 @@ class RedisLog:
             LogAway: the log cannot be reached.
         """
         async with self._opening:
-            if self._pump is None and not self._closed:
+            if self._pump is None and not self._ended.is_set():
                 await self._sync()
                 await self._forget_producers()
                 self._pump = asyncio.create_task(self._hear_on(), name="tidewire-hear")
@@ -270,7 +278,9 @@ class RedisLog:
                     await self._sync()
                     if self.away is not None:
                         self.away = None
-                        self.grown.set()
+                        self.growth.grow()
+                        if self.on_return is not None:
+                            self.on_return()
                 await self._hear()
                 delay = 0.0
             except Exception as error:
@@ -280,7 +290,7 @@ class RedisLog:
                 # The first failure may be a connection that was cut, and the next one works.
                 if delay:
                     self.away = error
-                    self.grown.set()
+                    self.growth.grow()
                 await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311 - no secret
                 delay = min(max(0.05, delay * 2), RETRY_LAST)
                 self._synced = 0.0
@@ -290,14 +300,14 @@ class RedisLog:
         head = page.head
         if self._recent is None or self._recent.end.epoch != head.epoch:
             # What lies before, followers read from the log; it tells them of the other epoch.
-            newest = await self._hearing.call("XREVRANGE", self.control_key, "+", "-", "COUNT", 1)
+            newest = await self._hearing.call("XREVRANGE", self._control, "+", "-", "COUNT", 1)
             self._control_id = newest[0][0].decode() if newest else "0-0"
             if self._recent is None:
                 clock = self._clock or SystemClock()
                 self._recent = Recent(head, self._retention, clock)
             else:
                 self._recent.restart(head)
-                self.grown.set()
+                self.growth.grow()
         self._synced = time.monotonic()
 
     async def _hear(self) -> None:
@@ -306,7 +316,7 @@ class RedisLog:
         count = max(8, min(HEAR_ENTRIES, int(HEAR_BYTES / self._entry_bytes)))
         answer = await self._hearing.call(
             *("XREAD", "COUNT", count, "BLOCK", round(BLOCK_SECONDS * 1000), "STREAMS"),
-            *(self._log, self.control_key, f"{end.ms}-{end.offset}", self._control_id),
+            *(self._log, self._control, f"{end.ms}-{end.offset}", self._control_id),
             seconds=BLOCK_SECONDS + ANSWER_SECONDS,
         )
         for stream, items in answer or ():
@@ -316,12 +326,12 @@ class RedisLog:
                 self._recent.hear(entries)
                 size = sum(len(entry.body) + 64 for entry in entries)
                 self._entry_bytes = max(self._entry_bytes / 2, size / len(entries))
-                self.grown.set()
+                self.growth.grow()
             else:
                 for id_, fields in items:
                     self._control_id = id_.decode()
                     if self.on_control is not None:
-                        self.on_control(self._control_id, fields[1])
+                        self.on_control(fields[1])
 
     async def _forget_producers(self) -> None:
         fields = await self.link.call("HGETALL", self._meta)
@@ -336,27 +346,31 @@ class RedisLog:
 
     # The control stream
 
-    async def say(self, messages: Sequence[bytes]) -> list[str]:
-        """Puts messages on the control stream, in one round trip; returns their ids.
+    async def say(self, messages: Sequence[bytes], *, kept: Mapping[str, bytes]) -> None:
+        """Puts messages on the control stream, and into the hash of decisions what is to be
+        kept of them, by name; in one round trip.
 
         Raises:
             LogAway: as `append`.
         """
-        answers = await self.link.calls(
-            [
-                ("XADD", self.control_key, "MAXLEN", "~", CONTROL_LENGTH, "*", "m", message)
-                for message in messages
-            ]
-        )
-        for answer in answers:
+        commands: list[Sequence[Word]] = [
+            ("HSET", self._decisions, name, decision) for name, decision in kept.items()
+        ]
+        for message in messages:
+            words = ("XADD", self._control, "MAXLEN", "~", CONTROL_LENGTH, "*", "m", message)
+            commands.append(words)
+        for answer in await self.link.calls(commands):
             if isinstance(answer, LogAway):
                 raise answer
-        return [answer.decode() for answer in answers]
 
-    @property
-    def decisions_key(self) -> str:
-        """A hash beside the log: what was decided about credentials, by whom it concerns."""
-        return f"{self._slot}:decisions"
+    async def kept(self) -> list[bytes]:
+        """All that was kept of what was ever said.
+
+        Raises:
+            LogAway: the log cannot be reached.
+        """
+        found: list[bytes] = await self._reading.call("HVALS", self._decisions)
+        return found
 
     def _now(self) -> Word:
         return "" if self._clock is None else self._clock.now()
@@ -365,12 +379,12 @@ class RedisLog:
         self._seen = max(self._seen, position.offset)
 
     async def close(self) -> None:
-        self._closed = True
+        self._ended.set()
         if self._pump is not None:
             self._pump.cancel()
             await asyncio.gather(self._pump, return_exceptions=True)
         await self._writer.close()
-        self.grown.set()
+        self.growth.grow()
         for link in (self.link, self._reading, self._hearing):
             with contextlib.suppress(LogAway):
                 await link.close()

@@ -8,7 +8,7 @@ doubt.
 import asyncio
 import secrets
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -75,13 +75,14 @@ class Batch:
 Commit: TypeAlias = Callable[[list[Batch]], Awaitable[None]]
 
 
-def gathered(batches: deque[Batch]) -> list[Batch]:
-    """Takes as many batches from the left as go into one call, and at least one."""
+def gathered(waiting: Iterable[Batch]) -> list[Batch]:
+    """The first of these that go into one call together; at least one, if there is any."""
     taken: list[Batch] = []
     size = 0
-    while batches and (not taken or size + batches[0].size <= CALL_BYTES):
-        batch = batches.popleft()
+    for batch in waiting:
         size += batch.size
+        if taken and size > CALL_BYTES:
+            break
         taken.append(batch)
     return taken
 
@@ -115,6 +116,8 @@ class Writer:
         try:
             while self._waiting:
                 batches = gathered(self._waiting)
+                for _ in batches:
+                    self._waiting.popleft()
                 try:
                     await self._commit(batches)
                 except BaseException as error:

@@ -20,10 +20,12 @@ from tidewire.client.stream import Message, follow
 from tidewire.core.errors import ConfigurationError, InvalidParameter, TidewireError
 from tidewire.core.target import Target
 from tidewire.http.settings import Settings, unknown_settings
+from tidewire.logs import is_shared
 from tidewire.serve import publishing
 from tidewire.serve.credentials import signing_tokens, token_for
 from tidewire.serve.devsecret import new_secret, published
 from tidewire.serve.server import Application, bind, run
+from tidewire.serve.workers import supervise
 from tidewire.version import __version__
 
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
@@ -90,6 +92,10 @@ def serve(
     reload: Annotated[
         bool, typer.Option("--reload", help="Start again when a source file changes.")
     ] = False,
+    workers: Annotated[
+        int,
+        typer.Option(help="How many processes serve; several need a log that they share.", min=1),
+    ] = 1,
 ) -> None:
     """Run the server, or your own app with Tidewire in it."""
     for name in unknown_settings(os.environ):
@@ -101,14 +107,26 @@ def serve(
             f"In development mode anybody who reaches the port is who they say, so it listens on "
             f"loopback only, not on {host}. If you mean it, add --dev-allow-remote."
         )
+    if workers > 1 and reload:
+        raise ConfigurationError(
+            "--reload starts one process again and again; use it without --workers."
+        )
     given: dict[str, Any] = {}
     if log is not None:
         given["log_url"] = log
     settings = Settings.load(**given)
+    if workers > 1 and not is_shared(settings.log_address):
+        raise ConfigurationError(
+            f"--workers {workers} needs a log that the processes share, and each would have one in "
+            "its memory. Set one with --log redis://…, TIDEWIRE_LOG_URL or REDIS_URL."
+        )
     if dev and not settings.secrets:
         # For this process and for those that --reload starts.
         os.environ["SSE_JWT_SECRET"] = new_secret()
         settings = Settings.load(**given)
+    if target and log is not None:
+        # The application reads its own settings, in this process or in those that serve.
+        os.environ["TIDEWIRE_LOG_URL"] = log
     application = Application(
         target,
         settings=None if target else settings,
@@ -119,7 +137,10 @@ def serve(
     with bind(host, port) as listener, contextlib.ExitStack() as stack:
         if dev:
             stack.enter_context(published(settings.secrets[0], listener.getsockname()[1]))
-        run(application, listener, reload=reload, announce=announce)
+        if workers > 1:
+            supervise(application, listener, workers, announce=announce)
+        else:
+            run(application, listener, reload=reload, announce=announce)
 
 
 class Announcement:

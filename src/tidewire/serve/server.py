@@ -29,6 +29,8 @@ BACKLOG: Final = 4096
 PEER_TIMEOUT_MS: Final = 60_000
 OTHER_REQUESTS_SECONDS: Final = 0.5
 """How long requests that are no streams may take to end, after the streams are gone."""
+FIRST_REQUEST_SECONDS: Final = 0.15
+"""How long a connection that was just accepted may take to send its request, at the end."""
 
 
 class Application:
@@ -131,8 +133,21 @@ class Server(uvicorn.Server):
         # New connections first: who is sent away must not come back to this process.
         for server in self.servers:
             server.close()
+        await self._first_requests()
         await self._application.drain()
         await super().shutdown(sockets)
+
+    async def _first_requests(self) -> None:
+        # uvicorn closes connections without a request. One accepted a moment ago has its request
+        # on the way, and whoever sent it would be refused although others still serve.
+        looks = 15
+        for _ in range(looks):
+            if not any(
+                isinstance(connection, Protocol) and connection.cycle is None
+                for connection in self.server_state.connections
+            ):
+                return
+            await asyncio.sleep(FIRST_REQUEST_SECONDS / looks)
 
     async def _serve(self, sockets: list[socket.socket] | None = None) -> None:
         raise_file_limit()
@@ -176,18 +191,8 @@ def url_of(listener: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def run(
-    application: Application,
-    listener: socket.socket,
-    *,
-    reload: bool = False,
-    announce: Callable[[str], None] | None = None,
-) -> None:
-    """Serves on a socket until SIGINT or SIGTERM.
-
-    Raises:
-        ConfigurationError: see `Application.load`.
-    """
+def configuration(application: Application) -> uvicorn.Config:
+    """How uvicorn serves an application of ours."""
     options: dict[str, Any] = {
         "http": Protocol,
         "backlog": BACKLOG,
@@ -200,7 +205,22 @@ def run(
         "server_header": False,
         "timeout_graceful_shutdown": OTHER_REQUESTS_SECONDS,
     }
-    config = uvicorn.Config(application, **options)
+    return uvicorn.Config(application, **options)
+
+
+def run(
+    application: Application,
+    listener: socket.socket,
+    *,
+    reload: bool = False,
+    announce: Callable[[str], None] | None = None,
+) -> None:
+    """Serves on a socket until SIGINT or SIGTERM.
+
+    Raises:
+        ConfigurationError: see `Application.load`.
+    """
+    config = configuration(application)
     server = Server(application, config, announce)
     if reload:
         # uvicorn sets this by itself only for an application that is an import string.

@@ -212,7 +212,7 @@ async def _hold(
         client_type=request.client_type,
         instance_id=request.instance_id,
     )
-    await keeper.admit(connection)
+    keeper.admit(connection)
     tasks = [asyncio.create_task(bell.rung()), asyncio.create_task(until_disconnect(receive))]
     try:
         keeper.opened(connection)

@@ -147,7 +147,7 @@ class Stream:
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         try:
-            await self._keeper.admit(self._connection)
+            self._keeper.admit(self._connection)
         except TidewireError as error:
             await refuse(error, send)
             return

@@ -15,7 +15,10 @@ def add_administration_routes(router: APIRouter, service: Service) -> None:
         "/api/auth/revoke",
         summary="Revoke a token, or all that a user holds",
         status_code=204,
-        responses=problem_responses(413, 422),
+        responses={
+            202: {"description": "Known here, and on other nodes once the log is back."},
+            **problem_responses(413, 422),
+        },
         openapi_extra=body_schema(RevokeBody.model_json_schema()),
         tags=["administration"],
     )
@@ -26,5 +29,6 @@ def add_administration_routes(router: APIRouter, service: Service) -> None:
         service.check_admin(service.confirm(identity))
         if (asked.jti is None) == (asked.user_id is None):
             raise InvalidEvent("Name either 'jti' or 'userId'.", field="jti")
-        await service.revoke(token_id=asked.jti, user_id=asked.user_id)
-        return Response(status_code=204)
+        everywhere = await service.revoke(token_id=asked.jti, user_id=asked.user_id)
+        # 202: this node knows; the others will when the log is back.
+        return Response(status_code=204 if everywhere else 202)

@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Final
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from tidewire.core.errors import InvalidEvent, InvalidParameter
@@ -52,11 +52,17 @@ def add_publishing_routes(router: APIRouter, service: Service) -> None:
         "/api/realtime/publish",
         summary="Publish one event, or several",
         response_model=Published,
-        responses=problem_responses(413, 422),
+        responses={
+            202: {
+                "description": "Accepted, and lost if this node dies before the log is back.",
+                "model": Published,
+            },
+            **problem_responses(413, 422),
+        },
         openapi_extra=publish_schema(),
         tags=["publishing"],
     )
-    async def publish(request: Request) -> Published:
+    async def publish(request: Request, response: Response) -> Published:
         identity = await service.authenticate(request)
         service.check_may_publish(identity)
         await service.gate.spend(request, "publish", identity)
@@ -64,8 +70,9 @@ def add_publishing_routes(router: APIRouter, service: Service) -> None:
         # A body may take its time; who sends it must still be allowed to when it is there.
         service.check_may_publish(service.confirm(identity))
         events = parse_events(body)
-        ids = await service.publish(events, key=_key(request, identity, body))
-        return Published(ids=ids, durable=True)
+        accepted = await service.accept(events, key=_key(request, identity, body))
+        response.status_code = 200 if accepted.durable else 202
+        return Published(ids=accepted.ids, durable=accepted.durable)
 
     @router.post(
         "/api/realtime/test",

@@ -1,0 +1,222 @@
+"""Commands between nodes, on the control stream beside the log.
+
+Every node hears the stream in one order, its own messages included, and obeys what it hears.
+Decisions are also put into a hash, for nodes that start later or were away for long.
+"""
+
+import asyncio
+import json
+import secrets
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import TypeAdapter
+
+from tidewire.core.control import (
+    Attendance,
+    ChangeIdentity,
+    Command,
+    Disconnect,
+    Displace,
+    Forget,
+    Handler,
+    Refuse,
+    Renew,
+    Renewed,
+    Revoke,
+)
+from tidewire.core.errors import LogAway
+from tidewire.core.journal import Journal
+from tidewire.logs.redis import RedisLog
+
+KINDS: Final[dict[str, TypeAdapter[Any]]] = {
+    kind.__name__: TypeAdapter(kind)
+    for kind in (
+        Attendance,
+        ChangeIdentity,
+        Disconnect,
+        Displace,
+        Forget,
+        Refuse,
+        Renew,
+        Renewed,
+        Revoke,
+    )
+}
+
+SEND_SECONDS: Final = 2.0
+"""How long a sender waits to hear its own command."""
+
+FLUSH_SECONDS: Final = 0.3
+TRY_SECONDS: Final = 0.5
+MAX_TOGETHER: Final = 500
+
+
+def encode(command: Command) -> bytes:
+    """A command as JSON."""
+    kind = type(command).__name__
+    content = KINDS[kind].dump_python(command, mode="json")
+    return json.dumps([kind, content], separators=(",", ":")).encode()
+
+
+def decode(message: bytes) -> Command | None:
+    """A command from JSON; None if this version does not know it."""
+    try:
+        kind, content = json.loads(message)
+        command: Command = KINDS[kind].validate_python(content)
+    except (ValueError, KeyError, TypeError):
+        return None
+    return command
+
+
+@dataclass(slots=True)
+class _Letter:
+    message: bytes
+    command: Command
+    heard: asyncio.Future[bool] | None = None
+    obeyed: bool = False
+
+
+class RedisBus:
+    """A `ControlBus` on the control stream of a log."""
+
+    def __init__(self, log: RedisLog, journal: Journal) -> None:
+        self._log = log
+        self._journal = journal
+        self._handlers: list[Handler] = []
+        self._waiting: deque[_Letter] = deque()
+        self._under_way: dict[bytes, _Letter] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._loading: asyncio.Task[None] | None = None
+        log.on_control = self._hear
+        log.on_return = self._returned
+
+    def listen(self, handler: Handler) -> None:
+        self._handlers.append(handler)
+
+    async def send(self, command: Command) -> bool:
+        heard: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        letter = self._put(command, heard)
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                return await heard
+        except TimeoutError:
+            self._obey_here(letter)
+            return False
+
+    def post(self, command: Command) -> None:
+        self._put(command, None)
+
+    def _put(self, command: Command, heard: asyncio.Future[bool] | None) -> _Letter:
+        # The mark tells equal commands apart.
+        message = secrets.token_hex(4).encode() + encode(command)
+        letter = _Letter(message, command, heard)
+        self._waiting.append(letter)
+        if self._task is None:
+            self._task = asyncio.create_task(self._deliver(), name="tidewire-control")
+        return letter
+
+    async def _deliver(self) -> None:
+        try:
+            while self._waiting:
+                letters = [
+                    self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_TOGETHER))
+                ]
+                for letter in letters:
+                    self._under_way[letter.message] = letter
+                try:
+                    await self._log.say([letter.message for letter in letters], kept=_kept(letters))
+                except LogAway:
+                    self._keep_here(letters)
+                    await asyncio.sleep(TRY_SECONDS)
+        finally:
+            self._task = None
+
+    def _keep_here(self, letters: Sequence[_Letter]) -> None:
+        """Obeys what cannot be sent; decisions are sent again until they are."""
+        for letter in letters:
+            # It may be on the stream all the same: then it is heard twice, to no effect.
+            self._under_way.pop(letter.message, None)
+            self._obey_here(letter)
+            if letter.heard is not None and not letter.heard.done():
+                letter.heard.set_result(False)
+        self._waiting.extendleft(
+            letter for letter in reversed(letters) if isinstance(letter.command, _DECISIONS)
+        )
+
+    def _obey_here(self, letter: _Letter) -> None:
+        if not letter.obeyed:
+            letter.obeyed = True
+            self._obey(letter.command)
+
+    def _hear(self, message: bytes) -> None:
+        letter = self._under_way.pop(message, None)
+        if letter is not None:
+            self._obey_here(letter)
+            if letter.heard is not None and not letter.heard.done():
+                letter.heard.set_result(True)
+            return
+        command = decode(message[8:])
+        if command is not None:
+            self._obey(command)
+
+    def _obey(self, command: Command) -> None:
+        if isinstance(command, Forget):
+            self._log.forget()
+        for handler in self._handlers:
+            try:
+                handler(command)
+            except Exception as error:
+                self._journal.note("a command of another node failed", error=error)
+
+    # Decisions
+
+    async def load(self) -> None:
+        """Hears all decisions that were ever sent.
+
+        Raises:
+            LogAway: the log cannot be reached.
+        """
+        decisions = [decode(kept) for kept in await self._log.kept()]
+        known = [one for one in decisions if isinstance(one, _DECISIONS)]
+        for decision in sorted(known, key=lambda one: one.at):
+            self._obey(decision)
+
+    def _returned(self) -> None:
+        if self._loading is None or self._loading.done():
+            self._loading = asyncio.create_task(self._load_again(), name="tidewire-decisions")
+
+    async def _load_again(self) -> None:
+        try:
+            await self.load()
+        except LogAway:
+            # It is away again, and will return again.
+            return
+
+    async def flush(self) -> None:
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=FLUSH_SECONDS)
+
+    async def close(self) -> None:
+        """Ends what is under way."""
+        tasks = [task for task in (self._task, self._loading) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+_DECISIONS: Final = (Revoke, ChangeIdentity)
+
+
+def _kept(letters: Sequence[_Letter]) -> dict[str, bytes]:
+    """What is to be kept of these, by what it replaces."""
+    kept = {}
+    for letter in letters:
+        match letter.command:
+            case Revoke(token_id=token_id, user_id=user_id):
+                kept[json.dumps(["revoke", token_id, user_id])] = encode(letter.command)
+            case ChangeIdentity(user_id=user_id, decides=decides):
+                kept[json.dumps(["change", user_id, *sorted(decides)])] = encode(letter.command)
+    return kept

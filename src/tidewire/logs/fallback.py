@@ -1,0 +1,387 @@
+"""Keeps going while the log is away, and brings home what was accepted meanwhile.
+
+Theory of operation. Every append of this process goes through one lane and has a number. While
+the log is *shared*, the lane leads to it. An append that fails, or hearing that fails, puts the
+log *away*: from then on the lane leads into a spool, under the same numbers, and what it accepts
+is yielded to this node's readers at once. One that is in doubt goes the same way: should it be
+in the log after all, its number tells so to the log, and to every reader. A task tries, less and
+less often and never at the same moment as other nodes, whether the log takes something again;
+then the spool is brought home in order (*returning*) while new appends still queue behind it, and
+once it is empty the log is shared again.
+
+What this node had appended and not yet heard when the log went away is yielded from memory
+before anything of the spool: a reader who has seen a number of a producer has seen all before it.
+"""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import AsyncGenerator, Sequence
+from enum import Enum
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from tidewire.core.clock import Clock, SystemClock
+from tidewire.core.control import ControlBus
+from tidewire.core.errors import IdempotencyConflict, LogAway, SpoolFull
+from tidewire.core.event import Event
+from tidewire.core.journal import Journal
+from tidewire.core.log import (
+    PAGE_BYTES,
+    PAGE_ENTRIES,
+    Condition,
+    Entry,
+    IdempotencyKey,
+    LogStats,
+    Page,
+)
+from tidewire.core.position import Cursor, Position, Since
+from tidewire.logs.bus import RedisBus
+from tidewire.logs.codec import spooled
+from tidewire.logs.keys import Keys
+from tidewire.logs.redis import RedisLog, settle
+from tidewire.logs.spool import Bound, Spool
+from tidewire.logs.spoolfile import SpoolFile, abandoned, prepare
+from tidewire.logs.writer import Batch, Writer
+
+TRY_FIRST: Final = 0.1
+TRY_LAST: Final = 1.0
+"""Seconds between two tries whether the log is back, at most; each is drawn from half of that
+upwards."""
+
+
+class State(Enum):
+    """Where the lane leads."""
+
+    SHARED = "shared"
+    AWAY = "away"
+    RETURNING = "returning"
+
+
+class FallbackLog:
+    """An `EventLog` that accepts and yields also while the log that nodes share is away."""
+
+    def __init__(
+        self,
+        log: RedisLog,
+        *,
+        journal: Journal,
+        folder: Path | None = None,
+        bound: Bound | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """Makes a log; nothing is connected yet.
+
+        Args:
+            log: what nodes share.
+            journal: where it is noted that the log went away, and came back.
+            folder: where the spool is kept on disk; None = in memory.
+            bound: what the spool holds at most.
+            clock: where the time of what the spool accepts comes from.
+
+        Raises:
+            ConfigurationError: the folder cannot be used.
+        """
+        self.log = log
+        self.state = State.SHARED
+        self._journal = journal
+        self._clock = clock or SystemClock()
+        self._keys = Keys()
+        self._spool = Spool(bound)
+        self._writer = Writer(self._commit)
+        self._lane = asyncio.Lock()
+        self._reason = ""
+        self._returning: asyncio.Task[None] | None = None
+        # What only this node has: appended and not yet heard; and what is yielded from memory,
+        # of which the first `_dropped` have been heard in the log since.
+        self._unheard: deque[Entry] = deque()
+        self._afloat: deque[Entry] = deque()
+        self._dropped = 0
+        self._heard: dict[str, int] = {}
+        self._folder = folder
+        self._file: SpoolFile | None = None
+        self._taken_over: list[SpoolFile] = []
+        self._closed = False
+        if folder is not None:
+            prepare(folder)
+
+    @property
+    def name(self) -> str:
+        return self.log.name if self.state is State.SHARED else "spool"
+
+    @property
+    def condition(self) -> Condition:
+        """How it is; see `tidewire.core.log.Degradable`."""
+        away = self.log.away
+        reason = self._reason if self.state is not State.SHARED else away.detail if away else ""
+        return Condition(
+            accepts=not self._spool.full,
+            degraded=self.state is not State.SHARED or away is not None,
+            reason=reason,
+            spooled=self._spool.events,
+        )
+
+    def durable(self, position: Position) -> bool:
+        """Whether what was accepted there outlives this process."""
+        return position.epoch != self._writer.producer or self._folder is not None
+
+    def bus(self) -> ControlBus:
+        """The commands of the nodes that share the log."""
+        return RedisBus(self.log, self._journal)
+
+    async def open(self) -> None:
+        """Takes its place in the log, and takes over what earlier processes left on disk.
+
+        Raises:
+            LogAway: the log cannot be reached.
+        """
+        await self.log.open()
+        if self._folder is None or self._file is not None:
+            return
+        self._taken_over = await asyncio.to_thread(abandoned, self._folder)
+        self._file = await asyncio.to_thread(SpoolFile.create, self._folder, self._writer.producer)
+        for file in self._taken_over:
+            batches = await asyncio.to_thread(file.read)
+            self._spool.put(file.producer, batches)
+            for batch in batches:
+                self._keys.remember(batch.key, batch.places(file.producer), self._clock.now())
+        if self._spool.events:
+            self._leave(LogAway("An earlier process left events that it had accepted."))
+
+    # Writing
+
+    async def append(
+        self, events: Sequence[Event], *, key: IdempotencyKey | None = None
+    ) -> list[Position]:
+        known = self._keys.known(key, self._clock.now())
+        return known if known is not None else await self._writer.append(events, key)
+
+    async def _commit(self, batches: list[Batch]) -> None:
+        async with self._lane:
+            if self.state is State.SHARED:
+                try:
+                    if self.log.away is not None:
+                        raise self.log.away
+                    found = await self.log.commit(self._writer.producer, batches)
+                except LogAway as error:
+                    self._leave(error)
+                else:
+                    for batch, first in zip(batches, found, strict=True):
+                        self._appended(batch, first)
+                    return
+            await self._accept(batches)
+
+    def _appended(self, batch: Batch, first: Position | IdempotencyConflict | None) -> None:
+        settle(batch, first)
+        if not isinstance(first, Position):
+            return
+        positions = [
+            Position(first.ms, first.offset + index, first.epoch)
+            for index in range(len(batch.events))
+        ]
+        self._keys.remember(batch.key, positions, self._clock.now())
+        producer = self._writer.producer
+        for number, (event, position) in enumerate(
+            zip(batch.events, positions, strict=True), batch.first
+        ):
+            if number > self._heard.get(producer, 0):
+                place = Position(position.ms, number, producer)
+                self._unheard.append(spooled(event, place, accepted=position))
+
+    async def _accept(self, batches: list[Batch]) -> None:
+        """Takes batches into the spool, and tells them how it went."""
+        producer = self._writer.producer
+        taken: list[Batch] = []
+        twins: list[Batch] = []
+        scopes: set[str] = set()
+        events = size = 0
+        for batch in batches:
+            try:
+                known = self._keys.known(batch.key, self._clock.now())
+            except IdempotencyConflict as error:
+                batch.fail(error)
+                continue
+            if known is not None:
+                batch.succeed(known)
+            elif batch.last <= self._heard.get(producer, 0):
+                # The answer was lost, but it was heard.
+                first = self.log.heard_at(producer, batch.first)
+                batch.fail(LogAway("It is in the log.", in_doubt=True)) if first is None else (
+                    settle(batch, first)
+                )
+            elif batch.key is not None and batch.key.scope in scopes:
+                twins.append(batch)
+            elif not self._spool.room(events + len(batch.events), size + batch.size):
+                batch.fail(_full())
+            else:
+                if batch.key is not None:
+                    scopes.add(batch.key.scope)
+                batch.accepted_at = self._clock.now()
+                events, size = events + len(batch.events), size + batch.size
+                taken.append(batch)
+        if taken:
+            await self._keep(taken)
+        if twins:
+            await self._accept(twins)
+
+    async def _keep(self, batches: list[Batch]) -> None:
+        if self._file is not None:
+            try:
+                await asyncio.to_thread(self._file.add, batches)
+            except OSError as error:
+                self._journal.note("the spool cannot be written to", error=error)
+                for batch in batches:
+                    batch.fail(_full())
+                return
+        producer = self._writer.producer
+        self._spool.put(producer, batches)
+        for batch in batches:
+            places = batch.places(producer)
+            self._keys.remember(batch.key, places, self._clock.now())
+            self._afloat += map(spooled, batch.events, places)
+            batch.succeed(places)
+        self.log.growth.grow()
+
+    def _leave(self, error: LogAway) -> None:
+        self.state = State.AWAY
+        self._reason = error.detail
+        self._afloat += self._unheard
+        self._unheard.clear()
+        self._journal.note("the log is away; this node keeps going alone", error=error)
+        if self._returning is None:
+            self._returning = asyncio.create_task(self._return(), name="tidewire-return")
+
+    async def _return(self) -> None:
+        delay = TRY_FIRST
+        while True:
+            await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311 - no secret
+            delay = min(delay * 2, TRY_LAST)
+            try:
+                await self._bring_home()
+                self._returning = None
+                return
+            except LogAway as error:
+                self.state = State.AWAY
+                self._reason = error.detail
+            except Exception as error:
+                self.state = State.AWAY
+                self._journal.note("bringing the spool home failed; it is tried again", error=error)
+
+    async def _bring_home(self) -> None:
+        await self.log.begin()
+        brought = 0
+        while True:
+            waiting = self._spool.first()
+            if waiting is None:
+                async with self._lane:
+                    if self._spool.first() is None:
+                        await asyncio.to_thread(self._empty_files)
+                        self.state = State.SHARED
+                        self._journal.note("the log is back", brought=brought)
+                        return
+                continue
+            producer, batches = waiting
+            found = await self.log.commit(producer, batches)
+            self.state = State.RETURNING
+            for first in found:
+                if isinstance(first, IdempotencyConflict):
+                    self._journal.note("an idempotency key was used elsewhere meanwhile")
+            self._spool.brought(producer, batches)
+            brought += sum(len(batch.events) for batch in batches)
+
+    def _empty_files(self) -> None:
+        for file in self._taken_over:
+            file.close(remove=True)
+        self._taken_over.clear()
+        if self._file is not None:
+            self._file.empty()
+
+    # Reading
+
+    async def read(
+        self,
+        since: Since,
+        *,
+        limit: int = PAGE_ENTRIES,
+        max_bytes: int = PAGE_BYTES,
+        newest: int | None = None,
+    ) -> Page:
+        if self.log.away is not None:
+            raise self.log.away
+        return await self.log.read(since, limit=limit, max_bytes=max_bytes, newest=newest)
+
+    def recall(self, after: Position, *, limit: int, max_bytes: int) -> Page | None:
+        """What was heard after a position; see `tidewire.core.log.Recalling`."""
+        return self.log.recall(after, limit=limit, max_bytes=max_bytes)
+
+    async def follow(self, after: Position) -> AsyncGenerator[Page, None]:
+        """As `EventLog.follow`; and beside the log, what only this node has."""
+        yielded = 0
+        while not self._closed:
+            looked = self.log.growth.count
+            page = await self._next(after)
+            if page is not None:
+                self._hear(page)
+                after = page.end
+                yield page
+                continue
+            fresh = [
+                entry
+                for entry in islice(self._afloat, max(0, yielded - self._dropped), None)
+                if entry.number > self._heard.get(entry.producer, 0)
+            ]
+            yielded = self._dropped + len(self._afloat)
+            if fresh:
+                yield Page(after, tuple(fresh), after)
+            elif not self._closed:
+                await self.log.growth.beyond(looked)
+
+    async def _next(self, after: Position) -> Page | None:
+        page = self.recall(after, limit=PAGE_ENTRIES, max_bytes=PAGE_BYTES)
+        if page is None:
+            try:
+                await self.log.open()
+                page = await self.read(Cursor(after))
+            except LogAway:
+                return None
+        return page if page.entries or page.gap is not None else None
+
+    def _hear(self, page: Page) -> None:
+        for entry in page.entries:
+            self._heard[entry.producer] = entry.number
+        mine = self._heard.get(self._writer.producer, 0)
+        while self._unheard and self._unheard[0].number <= mine:
+            self._unheard.popleft()
+        while self._afloat and self._afloat[0].number <= self._heard.get(
+            self._afloat[0].producer, 0
+        ):
+            self._afloat.popleft()
+            self._dropped += 1
+
+    # The rest
+
+    async def stats(self) -> LogStats:
+        """How full the log is."""
+        return await self.log.stats()
+
+    async def clear(self) -> int:
+        """Trims the whole log. Returns how many."""
+        return await self.log.clear()
+
+    async def close(self) -> None:
+        self._closed = True
+        if self._returning is not None:
+            self._returning.cancel()
+            await asyncio.gather(self._returning, return_exceptions=True)
+        await self._writer.close()
+        await self.log.close()
+        for file in (*self._taken_over, *([self._file] if self._file else [])):
+            file.close(remove=file is self._file and not self._spool.events)
+
+
+def _full() -> SpoolFull:
+    return SpoolFull(
+        "The log is away, and the spool that stands in for it is full. Publish again later.",
+        retry_after=1_000,
+    )
