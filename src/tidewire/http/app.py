@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from tidewire.http.cors import Cors
 from tidewire.http.problems import http_exception, problem_route
 from tidewire.http.routes.administration import add_administration_routes
+from tidewire.http.routes.figures import add_figure_routes
 from tidewire.http.routes.probes import add_probe_routes
 from tidewire.http.routes.publishing import add_publishing_routes
 from tidewire.http.routes.streams import add_stream_routes
@@ -36,6 +37,7 @@ class Tidewire(Service):
         add_publishing_routes(router, self)
         add_token_routes(router, self)
         add_administration_routes(router, self)
+        add_figure_routes(router, self)
         add_probe_routes(router, self)
         return router
 

@@ -65,6 +65,15 @@ class RevokeBody(BaseModel):
     user_id: Annotated[str | None, Field(alias="userId", min_length=1, max_length=256)] = None
 
 
+class ActionBody(BaseModel):
+    """What ``POST /api/sse/health`` takes."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    action: Literal["disconnect_client", "disconnect_user", "clear_events"]
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+
 def publish_schema() -> dict[str, Any]:
     """The body of a publish, for OpenAPI: one event, or a list of them."""
     event = EventBody.model_json_schema()

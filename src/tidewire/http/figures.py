@@ -37,9 +37,9 @@ def node_figures(keeper: Keeper, started_at: int) -> dict[str, Any]:
     }
 
 
-def all_figures(keeper: Keeper, started_at: int) -> dict[str, Mapping[str, Any]]:
+def all_figures(keeper: Keeper, started_at: int) -> dict[str, dict[str, Any]]:
     """The figures of every node, by its name, this one's as they are now."""
-    others = {node: neighbour.figures for node, neighbour in keeper.presence}
+    others = {node: dict(neighbour.figures) for node, neighbour in keeper.presence}
     return {keeper.presence.node: node_figures(keeper, started_at), **others}
 
 

@@ -5,7 +5,7 @@ import contextlib
 import resource
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, overload
+from typing import Any, Final, overload
 
 from starlette.requests import HTTPConnection
 
@@ -19,6 +19,7 @@ from tidewire.core.control import (
     ChangeIdentity,
     ControlBus,
     Disconnect,
+    Forget,
     LocalBus,
     Revoke,
 )
@@ -34,11 +35,11 @@ from tidewire.core.event import Event
 from tidewire.core.hub import Hub
 from tidewire.core.journal import Journal
 from tidewire.core.keeper import Keeper, Phase
-from tidewire.core.log import Degradable, EventLog, IdempotencyKey, Opened
+from tidewire.core.log import Clearable, Degradable, EventLog, IdempotencyKey, Measured, Opened
 from tidewire.core.target import Identity
 from tidewire.health.journal import LoggingJournal
 from tidewire.http.authentication import MAY_MINT, authentication
-from tidewire.http.figures import node_figures
+from tidewire.http.figures import all_figures, node_figures, sums
 from tidewire.http.gate import Gate
 from tidewire.http.hooks import Hook, Hooks
 from tidewire.http.settings import SECRET_SETTINGS, Settings
@@ -274,6 +275,73 @@ class Service:
         """Whether this node is going down."""
         return self._node is not None and self._node.keeper.phase is Phase.DRAINING
 
+    @property
+    def status(self) -> str:
+        """``healthy``; ``degraded`` while a spool stands in for the log; ``unhealthy`` where
+        this node cannot accept and deliver."""
+        if self._node is None or not self._node.keeper.ready:
+            return "unhealthy"
+        return "degraded" if self._node.hub.condition.degraded else "healthy"
+
+    @property
+    def uptime(self) -> int:
+        """Milliseconds since it has started; 0 if it has not."""
+        return 0 if self._node is None else max(0, self.clock.now() - self._node.started_at)
+
+    def connection_figures(self) -> dict[str, int]:
+        """How many connections this node has, and of how many users."""
+        if self._node is None:
+            return {"total": 0, "users": 0}
+        connections = self._node.keeper.connections
+        return {"total": len(connections), "users": connections.users}
+
+    async def components(self) -> dict[str, Any]:
+        """The parts of this node, each with its state. For administrators."""
+        node = await self.start()
+        condition = node.hub.condition
+        storage: dict[str, Any] = {
+            "status": self.status,
+            "source": node.log.name,
+            "reason": condition.reason or None,
+            "spooled": condition.spooled,
+        }
+        if isinstance(node.log, Measured):
+            with contextlib.suppress(LogAway):
+                stats = await node.log.stats()
+                storage["log"] = {
+                    "entries": stats.entries,
+                    "bytes": stats.bytes,
+                    "floor": str(stats.floor),
+                    "head": str(stats.head),
+                }
+        return {"storage": storage, "connections": node.keeper.connections.states()}
+
+    async def monitor(self) -> tuple[str, dict[str, dict[str, Any]], dict[str, int]]:
+        """The name of this node, the figures of all nodes by their names, and their sums."""
+        node = await self.start()
+        nodes = all_figures(node.keeper, node.started_at)
+        total = sums(nodes)
+        here = {*node.keeper.connections.all_users()}
+        return (
+            node.keeper.presence.node,
+            nodes,
+            {**total, "users": len(here | node.keeper.presence.users), "nodes": len(nodes)},
+        )
+
+    async def clear_events(self) -> int:
+        """Trims the whole log, for all nodes; returns how many entries that were.
+
+        Raises:
+            NotConfigured: this log cannot forget on demand.
+            LogAway: it cannot be reached.
+        """
+        node = await self.start()
+        if not isinstance(node.log, Clearable):
+            raise NotConfigured("This log cannot be cleared.")
+        cleared = await node.log.clear()
+        await node.bus.send(Forget())
+        return cleared
+
     # Publishing and reading
 
     @overload
@@ -461,15 +529,17 @@ class Service:
             )
         )
 
-    async def disconnect(self, client_id: str, reason: str = "administrator") -> None:
-        """Ends a stream and asks its client to stay away."""
+    async def disconnect(self, client_id: str, reason: str = "administrator") -> bool:
+        """Ends a stream, on whichever node it is, and asks its client to stay away. Returns
+        whether all nodes have been told."""
         node = await self.start()
-        await node.bus.send(Disconnect(reason, client_id=client_id))
+        return await node.bus.send(Disconnect(reason, client_id=client_id))
 
-    async def disconnect_user(self, user_id: str, reason: str = "administrator") -> None:
-        """Ends all streams of a user and asks their clients to stay away."""
+    async def disconnect_user(self, user_id: str, reason: str = "administrator") -> bool:
+        """Ends all streams of a user and asks their clients to stay away. Returns whether all
+        nodes have been told."""
         node = await self.start()
-        await node.bus.send(Disconnect(reason, user_id=user_id))
+        return await node.bus.send(Disconnect(reason, user_id=user_id))
 
     async def refresh(self, client_id: str, identity: Identity) -> tuple[int, str]:
         """Extends an open stream, on whichever node it is, by a new credential. Raises as

@@ -5,9 +5,14 @@
 -- ARGV  1 now, ms ('' = the server's)   2 the name of an epoch, if one has to begin
 --       3 the highest offset that the caller has seen
 --       4 events, 5 bytes, 6 ms of age that are kept
---       7 producer   8 how many groups (-1 = none, and trim everything)
---       then for each group: its first number, the index of its key in KEYS (0 = none), digest,
---       lifetime of the key in ms, how many entries; and for each entry: size, header, body
+--       7 until when the caller waits for an answer, ms ('' = for ever)
+--       8 producer   9 how many groups (-1 = none, and trim everything)
+--       then for each group: its first number, when a spool accepted it (ms) and whether one has
+--       (0 or 1), the index of its key in KEYS (0 = none), digest, lifetime of the key in ms, how
+--       many entries; and for each entry: size, header, body
+--
+-- A call that comes so late that the caller has given up is carried out all the same, but what it
+-- brings keeps the ids that the caller's spool has given it meanwhile.
 --
 -- A script is atomic but not rolled back, so everything is looked at before the first write.
 if redis.replicate_commands then redis.replicate_commands() end
@@ -23,13 +28,16 @@ if not now then
 end
 local new_epoch, seen = ARGV[2], number(ARGV[3])
 local max_events, max_bytes, max_age = number(ARGV[4]), number(ARGV[5]), number(ARGV[6])
-local producer, count = ARGV[7], number(ARGV[8])
+local patience, producer, count = number(ARGV[7]), ARGV[8], number(ARGV[9])
+local late = patience and now > patience
 
-local groups, at, size_added = {}, 9, 0
+local groups, at, size_added = {}, 10, 0
 for i = 1, count do
   local group = {
-    first = number(ARGV[at]), key = KEYS[number(ARGV[at + 1])], digest = ARGV[at + 2],
-    lifetime = number(ARGV[at + 3]), count = number(ARGV[at + 4]), at = at + 5,
+    first = number(ARGV[at]), accepted_at = number(ARGV[at + 1]),
+    spooled = late or ARGV[at + 2] == '1', key = KEYS[number(ARGV[at + 3])],
+    digest = ARGV[at + 4], lifetime = number(ARGV[at + 5]), count = number(ARGV[at + 6]),
+    at = at + 7,
   }
   at = group.at + group.count * 3
   for entry = group.at, at - 1, 3 do
@@ -84,10 +92,19 @@ for i, group in ipairs(groups) do
   end
   if not result then
     result = string.format('%d-%d-%s', ms, offset + 1, epoch)
-    for entry = group.at, group.at + group.count * 3 - 1, 3 do
+    if group.spooled then
+      result = string.format('%d-%d-%s', group.accepted_at, group.first, producer)
+    end
+    for i = 0, group.count - 1 do
+      local entry, accepted = group.at + i * 3, '-'
+      if group.spooled then
+        accepted = string.format('%d-%d-%s', group.accepted_at, group.first + i, producer)
+      end
       offset = offset + 1
       last = text(ms) .. '-' .. text(offset)
-      redis.call('XADD', log, last, 'h', epoch .. ' ' .. ARGV[entry + 1], 'b', ARGV[entry + 2])
+      redis.call('XADD', log, last, 'h', string.format('%s %d %d %s %s ', epoch,
+        number(ARGV[entry]), group.first + i, producer, accepted) .. ARGV[entry + 1],
+        'b', ARGV[entry + 2])
       bytes = bytes + number(ARGV[entry])
     end
     added = added + group.count
@@ -148,5 +165,5 @@ end
 return {
   string.format('%d-%d-%s', ms, offset, epoch),
   string.format('%d-%d-%s', floor_ms, floor_offset, floor_epoch),
-  length, bytes, before - length, table.concat(results, ' '),
+  length, bytes, before - length, table.concat(results, ' '), now,
 }

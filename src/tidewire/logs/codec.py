@@ -17,8 +17,8 @@ _NAME: Final = "\x1f"
 _ESCAPES: Final = (("\\", "\\\\"), (_FIELD, "\\e"), (_NAME, "\\f"))
 
 
-def encode(event: Event, *, producer: str, number: int, accepted: Position | None) -> bytes:
-    """The header of an event without its epoch, which only the log knows."""
+def encode(event: Event) -> bytes:
+    """The end of the header of an event, from its type on: what is known before it is accepted."""
     target = event.target
     names = [
         kind + _escape(name)
@@ -27,7 +27,7 @@ def encode(event: Event, *, producer: str, number: int, accepted: Position | Non
     ]
     return _FIELD.join(
         (
-            f"{event.size} {number} {producer} {accepted or '-'} {event.type}",
+            event.type,
             _NAME.join(names),
             # An empty session is none; the format has no other.
             _escape(event.session_id or ""),
@@ -50,11 +50,6 @@ def decode(id_: bytes, header: bytes, body: bytes) -> Entry:
         int(number),
         None if accepted == "-" else Position.parse(accepted),
     )
-
-
-def size_of(header: bytes) -> int:
-    """The size of the event, as limits count it."""
-    return int(header.split(b" ", 2)[1])
 
 
 def spooled(event: Event, place: Position, *, accepted: Position | None = None) -> Entry:

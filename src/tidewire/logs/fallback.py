@@ -89,7 +89,7 @@ class FallbackLog:
         self._clock = clock or SystemClock()
         self._keys = Keys()
         self._spool = Spool(bound)
-        self._writer = Writer(self._commit)
+        self._writer = Writer(self._commit, self._clock)
         self._lane = asyncio.Lock()
         self._reason = ""
         self._returning: asyncio.Task[None] | None = None
@@ -176,18 +176,13 @@ class FallbackLog:
         settle(batch, first)
         if not isinstance(first, Position):
             return
-        positions = [
-            Position(first.ms, first.offset + index, first.epoch)
-            for index in range(len(batch.events))
-        ]
-        self._keys.remember(batch.key, positions, self._clock.now())
+        ids = batch.ids_from(first)
+        self._keys.remember(batch.key, ids, self._clock.now())
         producer = self._writer.producer
-        for number, (event, position) in enumerate(
-            zip(batch.events, positions, strict=True), batch.first
-        ):
-            if number > self._heard.get(producer, 0):
-                place = Position(position.ms, number, producer)
-                self._unheard.append(spooled(event, place, accepted=position))
+        heard = self._heard.get(producer, 0)
+        for event, place, id_ in zip(batch.events, batch.places(producer), ids, strict=True):
+            if place.offset > heard:
+                self._unheard.append(spooled(event, place, accepted=id_))
 
     async def _accept(self, batches: list[Batch]) -> None:
         """Takes batches into the spool, and tells them how it went."""
@@ -217,7 +212,7 @@ class FallbackLog:
             else:
                 if batch.key is not None:
                     scopes.add(batch.key.scope)
-                batch.accepted_at = self._clock.now()
+                batch.spooled = True
                 events, size = events + len(batch.events), size + batch.size
                 taken.append(batch)
         if taken:

@@ -110,18 +110,13 @@ class Link:
         """
         async with self._turn:
             connection = await self._connected()
-            answers: list[Any] = []
             try:
-                await connection.send_packed_command(
-                    connection.pack_commands(commands), check_health=False
-                )
-                for _ in commands:
-                    try:
-                        answers.append(await connection.read_response(timeout=seconds))
-                    except BusyLoadingError as error:
-                        answers.append(_away(error, in_doubt=False))
-                    except ResponseError as error:
-                        answers.append(_away(error, in_doubt=False))
+                # Not the library's own time for an answer: it takes a slow one for none.
+                async with asyncio.timeout(seconds):
+                    await connection.send_packed_command(
+                        connection.pack_commands(commands), check_health=False
+                    )
+                    answers = [await _answer(connection) for _ in commands]
             except (RedisError, OSError, TimeoutError) as error:
                 await self._drop()
                 raise _away(error, in_doubt=True) from error
@@ -160,6 +155,13 @@ class Link:
         """Closes the connection for good."""
         self._closed = True
         await self._drop()
+
+
+async def _answer(connection: AbstractConnection) -> Any:
+    try:
+        return await connection.read_response()
+    except (BusyLoadingError, ResponseError) as error:
+        return _away(error, in_doubt=False)
 
 
 async def _disconnect(connection: AbstractConnection) -> None:

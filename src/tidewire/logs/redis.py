@@ -83,9 +83,11 @@ class RedisLog:
         self._hearing = Link(connect)
         self._append = Script(_source("append.lua"))
         self._read = Script(_source("read.lua"))
-        self._writer = Writer(self._commit)
+        self._writer = Writer(self._commit, clock or SystemClock())
         self._recent: Recent | None = None
         self._seen = 0
+        # What the clock of Redis said, and when that was here.
+        self._told: tuple[int, float] | None = None
         self._control_id = "$"
         self._synced = 0.0
         self._entry_bytes = 256.0
@@ -120,28 +122,23 @@ class RedisLog:
         already, by their numbers, is not appended again.
 
         Returns:
-            For each batch the position of its first event; None if it is in the log but nobody
-            knows where any more; or that its key was used for something else.
+            For each batch the id of its first event; None if it is in the log but nobody knows
+            where any more; or that its key was used for something else.
 
         Raises:
             LogAway: it cannot be reached, refuses, or the answer was lost twice.
         """
         keys: list[Word] = []
-        words: list[Word] = [producer, len(batches)]
+        words: list[Word] = [self._patience(), producer, len(batches)]
         for batch in batches:
             index, digest = 0, "-"
             if batch.key is not None:
                 keys.append(f"{self._slot}:key:{_hashed(batch.key.scope)}")
                 index, digest = len(keys) + 2, _hashed(batch.key.digest)
-            lifetime = IDEMPOTENCY_SECONDS * 1000
-            words += [batch.first, index, digest, lifetime, len(batch.events)]
-            spooled = batch.accepted_at is not None
-            places = batch.places(producer) if spooled else [None] * len(batch.events)
-            for number, (event, place) in enumerate(
-                zip(batch.events, places, strict=True), batch.first
-            ):
-                header = encode(event, producer=producer, number=number, accepted=place)
-                words += [event.size, header, event.body]
+            words += [batch.first, batch.accepted_at, int(batch.spooled), index, digest]
+            words += [IDEMPOTENCY_SECONDS * 1000, len(batch.events)]
+            for event in batch.events:
+                words += [event.size, encode(event), event.body]
         try:
             answer = await self._run_append(keys, words)
         except LogAway as error:
@@ -152,8 +149,17 @@ class RedisLog:
         results = dict(part.split("=") for part in answer[5].decode().split())
         return [_result(results[str(batch.first)]) for batch in batches]
 
+    def _patience(self) -> Word:
+        """Until when an append is waited for, by the clock of Redis; halfway, so that an answer
+        that is sent in time also comes in time."""
+        if self._told is None:
+            return ""
+        ms, at = self._told
+        return ms + round((time.monotonic() - at + ANSWER_SECONDS / 2) * 1000)
+
     async def _run_append(self, keys: Sequence[Word], words: Sequence[Word]) -> Any:
         kept = self._retention
+        began = time.monotonic()
         answer = await self._append.run(
             self.link,
             [self._log, self._meta, *keys],
@@ -166,15 +172,17 @@ class RedisLog:
             *words,
         )
         self._see(Position.parse(answer[0].decode()))
+        if self._clock is None:
+            self._told = (answer[6], (began + time.monotonic()) / 2)
         return answer
 
     async def begin(self) -> None:
         """Begins a new epoch where the log is not what this node knew; else only trims."""
-        await self._run_append([], ["-", 0])
+        await self._run_append([], ["", "-", 0])
 
     async def clear(self) -> int:
         """Trims everything: moves the floor to the head and keeps the epoch. Returns how many."""
-        answer = await self._run_append([], ["-", -1])
+        answer = await self._run_append([], ["", "-", -1])
         self.forget()
         return int(answer[4])
 
@@ -186,7 +194,7 @@ class RedisLog:
     async def stats(self) -> LogStats:
         """How full it is now."""
         while True:
-            answer = await self._run_append([], ["-", 0])
+            answer = await self._run_append([], ["", "-", 0])
             if not answer[4]:
                 head, floor = (Position.parse(part.decode()) for part in answer[:2])
                 return LogStats(answer[2], answer[3], floor, head)
@@ -266,6 +274,7 @@ class RedisLog:
         """
         async with self._opening:
             if self._pump is None and not self._ended.is_set():
+                await self.begin()
                 await self._sync()
                 await self._forget_producers()
                 self._pump = asyncio.create_task(self._hear_on(), name="tidewire-hear")
@@ -393,12 +402,7 @@ class RedisLog:
 def settle(batch: Batch, first: Position | IdempotencyConflict | None) -> None:
     """Tells a batch what came of it."""
     if isinstance(first, Position):
-        batch.succeed(
-            [
-                Position(first.ms, first.offset + index, first.epoch)
-                for index in range(len(batch.events))
-            ]
-        )
+        batch.succeed(batch.ids_from(first))
     else:
         batch.fail(first or LogAway("The event is in the log; where is not known any more."))
 

@@ -57,7 +57,7 @@ class SpoolFile:
         Raises:
             OSError: they could not be written; the file is as it was.
         """
-        data = memoryview(b"".join(_record(batch, self.producer) for batch in batches))
+        data = memoryview(b"".join(_record(batch) for batch in batches))
         at = self._size
         try:
             while data:
@@ -128,14 +128,12 @@ def abandoned(folder: Path) -> list[SpoolFile]:
     return found
 
 
-def _record(batch: Batch, producer: str) -> bytes:
+def _record(batch: Batch) -> bytes:
     key = batch.key and [batch.key.scope, batch.key.digest]
     head = {"first": batch.first, "at": batch.accepted_at, "key": key}
     parts = [json.dumps(head).encode()]
     for event in batch.events:
-        # An epoch is what a log puts in front; here it is only a place to keep.
-        parts.append(b"- " + encode(event, producer=producer, number=0, accepted=None))
-        parts.append(event.body)
+        parts += [encode(event), event.body]
     content = b"".join(_PART.pack(len(part)) + part for part in parts)
     return _RECORD.pack(len(content), zlib.crc32(content)) + content
 
@@ -165,12 +163,13 @@ def _batch(parts: list[bytes]) -> Batch:
     head = json.loads(parts[0])
     events = list(_events(parts[1:]))
     key = IdempotencyKey(*head["key"]) if head["key"] else None
-    return Batch(events, head["first"], key, head["at"])
+    return Batch(events, head["first"], head["at"], key, spooled=True)
 
 
 def _events(parts: Sequence[bytes]) -> Iterable[Event]:
     for header, body in zip(parts[::2], parts[1::2], strict=True):
-        yield decode(b"0-0", header, body).fresh()
+        # What a log puts in front of it is of no account here.
+        yield decode(b"0-0", b"- 0 0 - - " + header, body).fresh()
 
 
 def _sync_folder(folder: Path) -> None:

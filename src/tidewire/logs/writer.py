@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+from tidewire.core.clock import Clock
 from tidewire.core.event import Event
 from tidewire.core.log import IdempotencyKey
 from tidewire.core.position import Position
@@ -35,14 +36,16 @@ class Batch:
         events: in order.
         first: the number of the first of them; the others follow.
         key: makes a repeat harmless.
-        accepted_at: when a spool accepted it, Unix milliseconds; None if none did.
+        accepted_at: when it was taken up, Unix milliseconds: its time, should a spool accept it.
+        spooled: whether one has.
         done: the positions, once it is accepted.
     """
 
     events: Sequence[Event]
     first: int
+    accepted_at: int
     key: IdempotencyKey | None = None
-    accepted_at: int | None = None
+    spooled: bool = False
     done: asyncio.Future[list[Position]] | None = field(default=None, repr=False)
 
     @property
@@ -56,10 +59,16 @@ class Batch:
         return sum(event.size for event in self.events)
 
     def places(self, producer: str) -> list[Position]:
-        """The places of its events in the spool that accepted it."""
-        assert self.accepted_at is not None  # noqa: S101 - narrows; asked of spools only
+        """The places of its events in a spool."""
         return [
             Position(self.accepted_at, self.first + index, producer)
+            for index in range(len(self.events))
+        ]
+
+    def ids_from(self, first: Position) -> list[Position]:
+        """The ids of its events: what is accepted together has ids without holes."""
+        return [
+            Position(first.ms, first.offset + index, first.epoch)
             for index in range(len(self.events))
         ]
 
@@ -90,8 +99,9 @@ def gathered(waiting: Iterable[Batch]) -> list[Batch]:
 class Writer:
     """The one lane by which a process appends."""
 
-    def __init__(self, commit: Commit) -> None:
+    def __init__(self, commit: Commit, clock: Clock) -> None:
         """``commit`` takes batches in order, and tells each how it went."""
+        self._clock = clock
         self.producer = new_producer()
         self._commit = commit
         self._next = 1
@@ -104,7 +114,7 @@ class Writer:
         if not events or any(event.id is not None for event in events):
             raise ValueError("append takes one or more events that are not yet in a log")
         done: asyncio.Future[list[Position]] = asyncio.get_running_loop().create_future()
-        batch = Batch(tuple(events), self._next, key, done=done)
+        batch = Batch(tuple(events), self._next, self._clock.now(), key, done=done)
         self._next = batch.last + 1
         self._waiting.append(batch)
         if self._task is None:

@@ -32,5 +32,5 @@ def add_probe_routes(router: APIRouter, service: Service) -> None:
         if service.draining:
             raise Draining("This server is going down.")
         if not service.ready:
-            raise Unavailable("This node does not hear its log.")
-        return ProbeAnswer(status="ready")
+            raise Unavailable("This node does not hear its log, or has no room to wait for it.")
+        return ProbeAnswer(status="degraded" if service.status == "degraded" else "ready")
