@@ -64,7 +64,7 @@ REDIS_SECONDS: Final = 0.5
 REDIS_REST_SECONDS: Final = 5.0
 """How long Redis may take to answer, and how long it is left alone where it has not."""
 
-REDIS_CONNECTIONS: Final = 8
+REDIS_CONNECTIONS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +197,22 @@ class RateLimits:
         if item is None:
             return None
         return await self._here.peek(_multiplied(item, BURST), _hashed((address,)))
+
+    async def open(self) -> None:
+        """Connects to Redis, where there is one, as often as it ever will: the number of its
+        connections does not depend on the number of clients."""
+        pool = self._shared and self._shared.pool
+        if not pool:
+            return
+        # Only here, as in `_connect`.
+        from redis.exceptions import RedisError
+
+        made = asyncio.gather(*(pool.get_connection() for _ in range(REDIS_CONNECTIONS)))
+        try:
+            for connection in await made:
+                await pool.release(connection)
+        except (RedisError, OSError) as error:
+            self._journal.note("the Redis of the rate limits cannot be reached yet", error=error)
 
     async def close(self) -> None:
         """Closes the connections to Redis; the next hit would make new ones."""

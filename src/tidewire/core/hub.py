@@ -52,6 +52,9 @@ MAX_READS: Final = 8
 
 RETRY_FIRST: Final = 0.05
 RETRY_LAST: Final = 5.0
+RETRY_AWAY: Final = 0.5
+"""Seconds between two tries to read, at most; and where it is only asked whether the log is still
+away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -418,14 +421,13 @@ class Hub:
                     return
                 try:
                     page = await self.read(reader.cursor, size)
-                except LogAway:
-                    # The hub will hear of it when the log is back.
-                    self._ahead[reader] = None
-                    return
                 except Exception as error:
-                    self._journal.note("reading the log failed; it is tried again", error=error)
+                    # That the log is away is known already, and not for each reader anew.
+                    away = isinstance(error, LogAway)
+                    if not away:
+                        self._journal.note("reading the log failed; it is tried again", error=error)
                     await asyncio.sleep(delay)
-                    delay = min(delay * 2, RETRY_LAST)
+                    delay = min(delay * 2, RETRY_AWAY if away else RETRY_LAST)
                     continue
                 if not reader.behind():
                     return

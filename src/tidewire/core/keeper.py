@@ -5,9 +5,9 @@ and drains. What time it is comes from outside: `tick` does all that is due, onc
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from tidewire.core import notices
 from tidewire.core.admission import Admission, Caps
@@ -46,24 +46,20 @@ from tidewire.core.errors import (
 from tidewire.core.frame import Control
 from tidewire.core.hub import Hub
 from tidewire.core.journal import Journal
+from tidewire.core.lease import Lease
 from tidewire.core.position import Cursor, Position
 from tidewire.core.presence import Presence
+from tidewire.core.renewal import Renewals
 from tidewire.core.target import Identity
+from tidewire.core.watch import NullWatch, Watch
 
 TICK_SECONDS: Final = 0.25
 SWEEP_SECONDS: Final = 30.0
 CANARY_SECONDS: Final = 2.0
 HEAD_SECONDS: Final = 1.0
 
-ATTEND_SECONDS: Final = 1.0
-RENEW_SECONDS: Final = 2.0
-"""How often others are told whose numbers have changed, and how often they are told anything."""
-
 UNHEARD_SECONDS: Final = 8.0
 """How long this node may not hear what it tells itself, before it is deaf."""
-
-ANSWER_SECONDS: Final = 1.0
-"""How long another node may take to renew a stream that it holds."""
 
 WARN_BEFORE_MS: Final = 300_000
 """How long before its end an authority is said to be expiring, at most; a quarter of what is
@@ -90,37 +86,6 @@ class Phase(Enum):
     OPEN = "open"
     DRAINING = "draining"
     CLOSED = "closed"
-
-
-class Watch(Protocol):
-    """Who is told of comings and goings."""
-
-    def connected(self, connection: Connection) -> None:
-        """A stream or held poll of this node has opened."""
-        ...
-
-    def disconnected(self, connection: Connection) -> None:
-        """One that had opened has ended."""
-        ...
-
-    def lost(self, node: str, users: Iterable[str]) -> None:
-        """A node has vanished, and these users' connections with it. One node is told."""
-        ...
-
-
-class NullWatch:
-    """Tells nobody."""
-
-    __slots__ = ()
-
-    def connected(self, connection: Connection) -> None:
-        pass
-
-    def disconnected(self, connection: Connection) -> None:
-        pass
-
-    def lost(self, node: str, users: Iterable[str]) -> None:
-        pass
 
 
 class Keeper:
@@ -151,15 +116,21 @@ class Keeper:
         self._journal = journal
         self._agenda = Agenda()
         self._watcher = watch or NullWatch()
-        self._figures = figures
+        self._renewals = Renewals(bus)
+        self._lease = Lease(
+            self.presence,
+            self.connections,
+            bus,
+            clock=clock,
+            journal=journal,
+            watch=self._watcher,
+            figures=figures,
+        )
         self._admission = Admission(
             self.connections, self.presence, caps or Caps(), clock, ping_interval
         )
         self._pings = self._farewells = 0
         self._next_ping = self._next_sweep = self._next_canary = 0.0
-        self._next_attend = self._next_renew = 0.0
-        self._told_at: float | None = None
-        self._asked: dict[str, asyncio.Future[Renewed]] = {}
         self._unheard: Position | None = None
         self._deaf = False
         self._ticker: asyncio.Task[None] | None = None
@@ -175,13 +146,12 @@ class Keeper:
         self._next_sweep = now + SWEEP_SECONDS
         self._next_canary = now + CANARY_SECONDS
         self.phase = Phase.OPEN
-        self._attend(now, whole=True, asks=True)
+        self._lease.begin()
         self._ticker = asyncio.create_task(self._run(), name="tidewire-keeper")
 
     async def stop(self) -> None:
         """Ends what is still open at once, and ticks no more."""
-        if self.phase is not Phase.NEW:
-            self._bus.post(Attendance(self.presence.node, gone=True))
+        self._lease.end()
         self.phase = Phase.CLOSED
         if self._ticker is not None:
             self._ticker.cancel()
@@ -212,16 +182,14 @@ class Keeper:
         log itself said it holds, and hearing what it tells itself. While the log is away and a
         spool stands in for it, there is nothing else to hear."""
         condition = self.hub.condition
-        deaf = self._deaf or (not condition.degraded and self._unheard_for() > UNHEARD_SECONDS)
+        unheard = not condition.degraded and self._lease.unheard_for() > UNHEARD_SECONDS
+        deaf = self._deaf or unheard
         return self.phase is Phase.OPEN and self.hub.hearing and condition.accepts and not deaf
 
     @property
     def draining(self) -> bool:
         """Whether this node is going down."""
         return self.phase is Phase.DRAINING
-
-    def _unheard_for(self) -> float:
-        return 0.0 if self._told_at is None else self.clock.monotonic() - self._told_at
 
     # Connections
 
@@ -326,16 +294,9 @@ class Keeper:
             ends, fence = self.refresh(client_id, identity)
             return ends, str(fence)
         identity = self.authority.judge(identity)
-        reply = new_client_id()
-        self._asked[reply] = asyncio.get_running_loop().create_future()
-        self._bus.post(Renew(client_id, identity, reply))
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                answer = await self._asked[reply]
-        except TimeoutError:
-            raise NotFound(_NO_STREAM) from None
-        finally:
-            del self._asked[reply]
+        answer = await self._renewals.ask(client_id, identity)
+        if answer is None:
+            raise NotFound(_NO_STREAM)
         if answer.expires_at is None:
             raise InvalidToken(answer.refused)
         return answer.expires_at, answer.fence
@@ -383,13 +344,11 @@ class Keeper:
                     reader = connection.reader
                     self.hub.become(reader, command.applied(reader.identity))
             case Attendance():
-                self._hear(command)
+                self._lease.hear(command)
             case Renew():
                 self._renew(command)
             case Renewed():
-                asked = self._asked.get(command.reply)
-                if asked is not None and not asked.done():
-                    asked.set_result(command)
+                self._renewals.hear(command)
             case Refuse():
                 self._admission.refuse(command.user_id, command.instance_id)
             case Displace() if command.node == self.presence.node:
@@ -428,37 +387,6 @@ class Keeper:
         if sent_away and connection.instance_id is not None:
             self._bus.post(Refuse(connection.user_id, connection.instance_id))
 
-    # Presence
-
-    def _attend(self, now: float, *, whole: bool = False, asks: bool = False) -> None:
-        self._next_attend = now + ATTEND_SECONDS
-        self._next_renew = now + RENEW_SECONDS
-        if self._told_at is None:
-            self._told_at = now
-        told = self.presence.attendance(self.connections, self._figures(), whole=whole, asks=asks)
-        for attendance in tuple(told):
-            self._bus.post(attendance)
-
-    def _hear(self, told: Attendance) -> None:
-        now = self.clock.monotonic()
-        if told.node == self.presence.node:
-            if self._unheard_for() > RENEW_SECONDS:
-                # Whoever is deaf does not know who is there.
-                self.presence.excuse(now)
-            self._told_at = None
-            return
-        self.presence.hear(told, now)
-        if told.asks and self.phase is Phase.OPEN:
-            self._attend(now, whole=True)
-
-    def _expire_leases(self, now: float) -> None:
-        if self.hub.condition.degraded or self._unheard_for() > RENEW_SECONDS:
-            return
-        for node, neighbour in self.presence.expire(now):
-            self._journal.note("a node has vanished", node=node)
-            if self.presence.speaks_for(node):
-                self._watcher.lost(node, neighbour.users)
-
     # Time
 
     async def _run(self) -> None:
@@ -484,9 +412,7 @@ class Keeper:
                 connection.reader.sink.abort()
         for connection in self._agenda.due(self.clock.now()):
             self._authority(connection)
-        if now >= (self._next_attend if self.connections.touched else self._next_renew):
-            self._attend(now)
-        self._expire_leases(now)
+        self._lease.tick(alone=self.hub.condition.degraded)
 
     def ping(self) -> None:
         """Pings all live streams with one shared frame."""

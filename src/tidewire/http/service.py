@@ -245,6 +245,7 @@ class Service:
             if self._given_log is None:
                 await log.close()
             raise
+        await self.gate.limits.open()
         self._hooks.node = keeper.presence.node
         keeper.start()
         return Node(asyncio.get_running_loop(), log, bus, hub, keeper, started_at)

@@ -52,6 +52,7 @@ SEND_SECONDS: Final = 2.0
 FLUSH_SECONDS: Final = 0.3
 TRY_SECONDS: Final = 0.5
 MAX_TOGETHER: Final = 500
+MAX_UNDER_WAY: Final = 20_000
 
 
 def encode(command: Command) -> bytes:
@@ -131,8 +132,14 @@ class RedisBus:
                 except LogAway:
                     self._keep_here(letters)
                     await asyncio.sleep(TRY_SECONDS)
+                self._forget_unheard()
         finally:
             self._task = None
+
+    def _forget_unheard(self) -> None:
+        """Obeys what was sent and never came back: the stream was lost with it."""
+        while len(self._under_way) > MAX_UNDER_WAY:
+            self._obey_here(self._under_way.pop(next(iter(self._under_way))))
 
     def _keep_here(self, letters: Sequence[_Letter]) -> None:
         """Obeys what cannot be sent; decisions are sent again until they are."""

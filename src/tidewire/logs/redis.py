@@ -223,11 +223,12 @@ class RedisLog:
             -1 if newest is None else newest,
             *_asked(since),
         ]
-        while True:
-            answer = await self._read.run(link, [self._log, self._meta], *words)
-            if answer:
-                break
+        answer = await self._read.run(link, [self._log, self._meta], *words)
+        if not answer:
             await self.begin()
+            answer = await self._read.run(link, [self._log, self._meta], *words)
+        if not answer:
+            raise LogAway("The log changes under the hands of whoever reads it.")
         head, _, start = (Position.parse(part.decode()) for part in answer[:3])
         self._see(head)
         reason = answer[3].decode()
