@@ -207,7 +207,12 @@ class RateLimits:
         # Only here, as in `_connect`.
         from redis.exceptions import RedisError
 
-        made = asyncio.gather(*(pool.get_connection() for _ in range(REDIS_CONNECTIONS)))
+        made = asyncio.gather(
+            *(
+                pool.get_connection()  # type: ignore[no-untyped-call]
+                for _ in range(REDIS_CONNECTIONS)
+            )
+        )
         try:
             for connection in await made:
                 await pool.release(connection)

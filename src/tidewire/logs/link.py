@@ -24,14 +24,31 @@ ANSWER_SECONDS: Final = 1.0
 """How long Redis may take to be connected to, and to answer."""
 
 Word: TypeAlias = str | bytes | int
-Connect: TypeAlias = Callable[[], AbstractConnection]
 
 _SENTINEL_PORT: Final = 26379
 
 
-def connector(url: str) -> Connect:
-    """Makes connections to the Redis at an address: ``redis://``, ``rediss://`` (TLS),
-    ``unix://``, or ``redis+sentinel://host:port,host:port/name/database``.
+class Connector:
+    """Makes connections to the Redis at an address. One of Sentinel asks, each time, who it is
+    now."""
+
+    def __init__(self, pool: ConnectionPool, sentinel: Sentinel | None = None) -> None:
+        self._pool = pool
+        self._sentinel = sentinel
+
+    def __call__(self) -> AbstractConnection:
+        made: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
+        return made
+
+    async def close(self) -> None:
+        """Closes what it keeps of its own; not the connections that it made."""
+        if self._sentinel is not None:
+            await asyncio.gather(*(one.aclose() for one in self._sentinel.sentinels))
+
+
+def connector(url: str) -> Connector:
+    """For ``redis://``, ``rediss://`` (TLS), ``unix://``, and
+    ``redis+sentinel://host:port,host:port/name/database``.
 
     Raises:
         ConfigurationError: not an address of these forms.
@@ -44,11 +61,10 @@ def connector(url: str) -> Connect:
         "protocol": 2,
         "decode_responses": False,
     }
-    scheme = url.partition(":")[0]
     try:
-        if scheme in ("redis+sentinel", "rediss+sentinel"):
-            return _sentinel_pool(url, options).make_connection
-        return ConnectionPool.from_url(url, **options).make_connection
+        if url.partition(":")[0] in ("redis+sentinel", "rediss+sentinel"):
+            return _by_sentinel(url, options)
+        return Connector(ConnectionPool.from_url(url, **options))
     except ValueError:
         # Without what it says: a part of the address may be a password.
         raise ConfigurationError(
@@ -57,7 +73,7 @@ def connector(url: str) -> Connect:
         ) from None
 
 
-def _sentinel_pool(url: str, options: dict[str, Any]) -> SentinelConnectionPool:
+def _by_sentinel(url: str, options: dict[str, Any]) -> Connector:
     parts = urlsplit(url)
     credentials, _, hosts = parts.netloc.rpartition("@")
     user, _, password = credentials.partition(":")
@@ -68,8 +84,10 @@ def _sentinel_pool(url: str, options: dict[str, Any]) -> SentinelConnectionPool:
         if not address or not name:
             raise ValueError("a sentinel without a host, or no name of a master")
         sentinels.append((address, int(port or _SENTINEL_PORT)))
-    sentinel = Sentinel(sentinels, sentinel_kwargs=dict(options))  # type: ignore[no-untyped-call]
-    return SentinelConnectionPool(  # type: ignore[no-untyped-call]
+    # A sentinel that hangs must not keep the others from being asked.
+    asking = {**options, "socket_timeout": CONNECT_SECONDS}
+    sentinel = Sentinel(sentinels, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
+    pool = SentinelConnectionPool(  # type: ignore[no-untyped-call]
         name,
         sentinel,
         db=int(database or 0),
@@ -78,12 +96,13 @@ def _sentinel_pool(url: str, options: dict[str, Any]) -> SentinelConnectionPool:
         ssl=parts.scheme.startswith("rediss"),
         **options,
     )
+    return Connector(pool, sentinel)
 
 
 class Link:
     """A connection on which one request is under way at a time."""
 
-    def __init__(self, connect: Connect) -> None:
+    def __init__(self, connect: Callable[[], AbstractConnection]) -> None:
         self._make = connect
         self._connection: AbstractConnection | None = None
         self._turn = asyncio.Lock()

@@ -7,7 +7,6 @@ the control stream beside it, by one blocking read each.
 """
 
 import asyncio
-import contextlib
 import hashlib
 import random
 import time
@@ -24,7 +23,7 @@ from tidewire.core.position import Cursor, Edge, Position, Since, new_epoch
 from tidewire.logs.codec import decode, encode
 from tidewire.logs.growth import Growth
 from tidewire.logs.keys import IDEMPOTENCY_SECONDS
-from tidewire.logs.link import ANSWER_SECONDS, Connect, Link, Script, Word
+from tidewire.logs.link import ANSWER_SECONDS, Connector, Link, Script, Word
 from tidewire.logs.recent import Recent
 from tidewire.logs.retention import Retention
 from tidewire.logs.writer import Batch, Writer
@@ -54,7 +53,7 @@ class RedisLog:
 
     def __init__(
         self,
-        connect: Connect,
+        connect: Connector,
         retention: Retention,
         *,
         name: str = "tidewire",
@@ -78,6 +77,7 @@ class RedisLog:
         self._meta = f"{self._slot}:meta"
         self._control = f"{self._slot}:control"
         self._decisions = f"{self._slot}:decisions"
+        self._connector = connect
         self.link = Link(connect)
         self._reading = Link(connect)
         self._hearing = Link(connect)
@@ -396,8 +396,8 @@ class RedisLog:
         await self._writer.close()
         self.growth.grow()
         for link in (self.link, self._reading, self._hearing):
-            with contextlib.suppress(LogAway):
-                await link.close()
+            await link.close()
+        await self._connector.close()
 
 
 def settle(batch: Batch, first: Position | IdempotencyConflict | None) -> None:
