@@ -11,6 +11,7 @@ from tidewire.core.payloads import (
 )
 from tidewire.core.target import Identity, Target
 from tidewire.http.app import Tidewire, create_app
+from tidewire.http.hooks import Visit
 from tidewire.http.settings import Settings
 from tidewire.version import __version__
 
@@ -21,6 +22,7 @@ __all__ = [
     "Target",
     "Tidewire",
     "TidewireError",
+    "Visit",
     "__version__",
     "create_app",
     "dashboard_update",

@@ -161,6 +161,7 @@ class RateLimits:
         self._redis_url = redis_url
         self._here = _Windows(MovingWindowRateLimiter(MovingWindows(clock)), clock.monotonic)
         self._shared = self._connect()
+        self._opened = False
         self._away = False
         self._try_at = 0.0
 
@@ -198,30 +199,10 @@ class RateLimits:
             return None
         return await self._here.peek(_multiplied(item, BURST), _hashed((address,)))
 
-    async def open(self) -> None:
-        """Connects to Redis, where there is one, as often as it ever will: the number of its
-        connections does not depend on the number of clients."""
-        pool = self._shared and self._shared.pool
-        if not pool:
-            return
-        # Only here, as in `_connect`.
-        from redis.exceptions import RedisError
-
-        made = asyncio.gather(
-            *(
-                pool.get_connection()  # type: ignore[no-untyped-call]
-                for _ in range(REDIS_CONNECTIONS)
-            )
-        )
-        try:
-            for connection in await made:
-                await pool.release(connection)
-        except (RedisError, OSError) as error:
-            self._journal.note("the Redis of the rate limits cannot be reached yet", error=error)
-
     async def close(self) -> None:
         """Closes the connections to Redis; the next hit would make new ones."""
         shared, self._shared = self._shared, None
+        self._opened = False
         if shared is not None and shared.pool is not None:
             await shared.pool.aclose()
 
@@ -236,6 +217,9 @@ class RateLimits:
             self._shared = self._connect()
         try:
             async with asyncio.timeout(REDIS_SECONDS):
+                if not self._opened:
+                    self._opened = True
+                    await _open_all(cast(_Windows, self._shared).pool)
                 result = await call(cast(_Windows, self._shared))
         except (StorageError, OSError, TimeoutError) as error:
             if not self._away:
@@ -307,6 +291,17 @@ class _Windows:
         reset = max(1, math.ceil((stats.reset_time - self.now()) * 1000))
         remaining = max(0, stats.remaining) if granted else 0
         return Allowance(granted, item.amount, remaining, reset, item.get_expiry())
+
+
+async def _open_all(pool: "BlockingConnectionPool | None") -> None:
+    """Connects as often as the pool ever will: how many connections a Redis sees does not depend
+    on how many clients there are."""
+    if pool is None:
+        return
+    asked = [pool.get_connection() for _ in range(REDIS_CONNECTIONS)]  # type: ignore[no-untyped-call]
+    for made in await asyncio.gather(*asked, return_exceptions=True):
+        if not isinstance(made, BaseException):
+            await pool.release(made)
 
 
 class MovingWindows(Storage, MovingWindowSupport):

@@ -10,7 +10,7 @@ from tidewire.core.journal import Journal
 
 
 @dataclass(frozen=True, slots=True)
-class Presence:
+class Visit:
     """A client that came or left.
 
     Attributes:
@@ -31,7 +31,7 @@ class Presence:
     reason: str | None = None
 
 
-Hook: TypeAlias = Callable[[Presence], Awaitable[None]]
+Hook: TypeAlias = Callable[[Visit], Awaitable[None]]
 
 
 class Hooks:
@@ -57,14 +57,14 @@ class Hooks:
     def lost(self, node: str, users: Iterable[str]) -> None:
         if self._on_disconnect is not None:
             for user in users:
-                self._call(self._on_disconnect, Presence(user, node, reason="node lost"))
+                self._call(self._on_disconnect, Visit(user, node, reason="node lost"))
 
     async def close(self) -> None:
         """Waits for what has been called."""
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
-    def _of(self, connection: Connection, reason: str | None) -> Presence:
-        return Presence(
+    def _of(self, connection: Connection, reason: str | None) -> Visit:
+        return Visit(
             connection.user_id,
             self.node,
             connection.id,
@@ -73,10 +73,10 @@ class Hooks:
             reason,
         )
 
-    def _call(self, hook: Hook, presence: Presence) -> None:
+    def _call(self, hook: Hook, visit: Visit) -> None:
         # A client's end is told after its beginning, however long that takes.
-        key = presence.client_id or presence.user_id
-        task = asyncio.create_task(self._run(hook, presence, self._tasks.get(key)))
+        key = visit.client_id or visit.user_id
+        task = asyncio.create_task(self._run(hook, visit, self._tasks.get(key)))
         self._tasks[key] = task
         task.add_done_callback(lambda done: self._forget(key, done))
 
@@ -84,10 +84,10 @@ class Hooks:
         if self._tasks.get(key) is task:
             del self._tasks[key]
 
-    async def _run(self, hook: Hook, presence: Presence, before: asyncio.Task[None] | None) -> None:
+    async def _run(self, hook: Hook, visit: Visit, before: asyncio.Task[None] | None) -> None:
         if before is not None:
             await asyncio.wait([before])
         try:
-            await hook(presence)
+            await hook(visit)
         except Exception as error:
             self._journal.note("a hook of the application failed", error=error)

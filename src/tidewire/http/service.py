@@ -1,26 +1,20 @@
 """The library: what an application calls, and what the HTTP routes only wrap."""
 
-import asyncio
 import contextlib
-import resource
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, overload
+from typing import Any, overload
 
 from starlette.requests import HTTPConnection
 
 from tidewire.auth.authenticator import Method
 from tidewire.auth.sessions import SessionCallable
 from tidewire.auth.tokens import IssuedToken
-from tidewire.core.admission import Caps
 from tidewire.core.clock import Clock, SystemClock
 from tidewire.core.control import (
-    Carrying,
     ChangeIdentity,
-    ControlBus,
     Disconnect,
     Forget,
-    LocalBus,
     Revoke,
 )
 from tidewire.core.errors import (
@@ -29,38 +23,24 @@ from tidewire.core.errors import (
     Forbidden,
     LogAway,
     NotConfigured,
-    Unavailable,
 )
 from tidewire.core.event import Event
-from tidewire.core.hub import Hub
 from tidewire.core.journal import Journal
-from tidewire.core.keeper import Keeper, Phase
-from tidewire.core.log import Clearable, Degradable, EventLog, IdempotencyKey, Measured, Opened
+from tidewire.core.keeper import Phase
+from tidewire.core.log import Clearable, Degradable, EventLog, IdempotencyKey, Measured
 from tidewire.core.target import Identity
 from tidewire.health.journal import LoggingJournal
 from tidewire.http.authentication import MAY_MINT, authentication
-from tidewire.http.figures import all_figures, node_figures, sums
+from tidewire.http.figures import all_figures, sums
 from tidewire.http.gate import Gate
 from tidewire.http.hooks import Hook, Hooks
+from tidewire.http.life import Life, Node
 from tidewire.http.settings import SECRET_SETTINGS, Settings
-from tidewire.logs import open_log
 from tidewire.transports import polling, sse
 from tidewire.transports.asgi import Receive
 from tidewire.version import __version__
 
 PUBLISH = "publish"
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """What runs between a start and a stop, on one event loop."""
-
-    loop: asyncio.AbstractEventLoop
-    log: EventLog
-    bus: ControlBus
-    hub: Hub
-    keeper: Keeper
-    started_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +54,6 @@ class Accepted:
 
     ids: list[str]
     durable: bool
-
-
-START_AGAIN_SECONDS: Final = 1.0
-"""How long a log that could not be reached is left alone before the next try."""
 
 
 class Service:
@@ -112,7 +88,7 @@ class Service:
             clock: where the time comes from.
             journal: where failures are noted; default: the logger ``tidewire``.
             on_connect: called with every client that comes to this node
-                (`tidewire.http.hooks.Presence`).
+                (`tidewire.Visit`).
             on_disconnect: called with every client that leaves it; and on one node with each
                 user of a node that has vanished.
 
@@ -123,15 +99,13 @@ class Service:
         self.dev = dev
         self.clock: Clock = clock or SystemClock()
         self.journal: Journal = journal or LoggingJournal()
-        self._log_clock = clock
-        self._given_log = log
-        # Whether the settings are good is said now and not on first use.
-        self._made_log = None if log is not None else self._make_log()
-        self._hooks = Hooks(self.journal, on_connect, on_disconnect)
-        self._node: Node | None = None
-        self._starter: asyncio.Task[None] | None = None
-        self._unreached: tuple[float, LogAway] | None = None
-        self._starting = asyncio.Lock()
+        self._life = Life(
+            self.settings,
+            log=log,
+            clock=clock,
+            journal=self.journal,
+            hooks=Hooks(self.journal, on_connect, on_disconnect),
+        )
         self._authentication = authentication(
             self.settings,
             session=session,
@@ -151,44 +125,17 @@ class Service:
             LogAway: the log cannot be reached; the next call tries again, a second later.
             Unavailable: it runs on another event loop.
         """
-        if self._node is None:
-            async with self._starting:
-                if self._node is None:
-                    self._node = await self._try_to_start()
-        return self._running(self._node)
+        return await self._life.start()
 
     async def start_in_time(self) -> None:
         """Starts; while the log cannot be reached, goes on trying behind everything else."""
-        try:
-            await self.start()
-        except LogAway as error:
-            self.journal.note("the log cannot be reached yet; it is tried again", error=error)
-            self._starter = asyncio.create_task(self._start_again(), name="tidewire-start")
-
-    async def _start_again(self) -> None:
-        while self._node is None:
-            await asyncio.sleep(START_AGAIN_SECONDS)
-            with contextlib.suppress(LogAway):
-                await self.start()
-                self.journal.note("the log was reached")
+        await self._life.start_in_time()
 
     async def stop(self) -> None:
         """Ends all streams and everything that runs. It may be started again; a log in memory
         that it opened itself is gone then."""
-        if self._starter is not None:
-            self._starter.cancel()
-            await asyncio.gather(self._starter, return_exceptions=True)
-            self._starter = None
-        node, self._node = self._node, None
-        if node is not None:
-            await node.keeper.stop()
-            await node.bus.flush()
-            await node.hub.stop()
-            await node.bus.close()
-            if self._given_log is None:
-                await node.log.close()
-            await self._hooks.close()
-            await self.gate.limits.close()
+        await self._life.stop()
+        await self.gate.limits.close()
 
     async def drain(self) -> None:
         """Sends every client away with a time to come back, and takes no new ones. Returns
@@ -196,75 +143,9 @@ class Service:
         if self._node is not None:
             await self._node.keeper.drain(self.settings.drain_seconds)
 
-    async def _try_to_start(self) -> Node:
-        now = self.clock.monotonic()
-        if self._unreached is not None and now < self._unreached[0] + START_AGAIN_SECONDS:
-            raise self._unreached[1]
-        try:
-            node = await self._make_node()
-        except LogAway as error:
-            self._unreached = (self.clock.monotonic(), error)
-            raise
-        self._unreached = None
-        return node
-
-    def _make_log(self) -> EventLog:
-        return open_log(
-            self.settings.log_address,
-            retention=self.settings.retention,
-            name=self.settings.log_name,
-            spool_dir=self.settings.spool_dir,
-            clock=self._log_clock,
-            journal=self.journal,
-        )
-
-    async def _make_node(self) -> Node:
-        made, self._made_log = self._made_log, None
-        log = self._given_log or made or self._make_log()
-        bus = log.bus() if isinstance(log, Carrying) else LocalBus()
-        hub = Hub(log, clock=self.clock, journal=self.journal)
-        started_at = self.clock.now()
-        keeper = Keeper(
-            hub,
-            bus,
-            clock=self.clock,
-            journal=self.journal,
-            ping_interval=self.settings.ping_interval,
-            caps=self._caps(),
-            watch=self._hooks,
-            figures=lambda: node_figures(keeper, started_at),
-        )
-        try:
-            if isinstance(log, Opened):
-                await log.open()
-            await bus.load()
-            await hub.start()
-        except BaseException:
-            await hub.stop()
-            await bus.close()
-            if self._given_log is None:
-                await log.close()
-            raise
-        await self.gate.limits.open()
-        self._hooks.node = keeper.presence.node
-        keeper.start()
-        return Node(asyncio.get_running_loop(), log, bus, hub, keeper, started_at)
-
-    def _caps(self) -> Caps:
-        node = self.settings.max_connections
-        if node is None:
-            files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-            # The rest is for what is no stream: the log, the page that asks how this node is.
-            node = 0 if files == resource.RLIM_INFINITY else max(1, files * 4 // 5)
-        return Caps(self.settings.max_connections_per_user, node)
-
-    def _running(self, node: Node) -> Node:
-        if node.loop is not asyncio.get_running_loop():
-            raise Unavailable(
-                "This Tidewire runs on another event loop. Call it from the loop that started "
-                "it (asyncio.run_coroutine_threadsafe), or make one for each loop."
-            )
-        return node
+    @property
+    def _node(self) -> Node | None:
+        return self._life.node
 
     @property
     def ready(self) -> bool:
