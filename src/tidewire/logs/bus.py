@@ -89,6 +89,7 @@ class RedisBus:
         self._handlers: list[Handler] = []
         self._waiting: deque[_Letter] = deque()
         self._under_way: dict[bytes, _Letter] = {}
+        self._decided: dict[str, bytes] = {}
         self._task: asyncio.Task[None] | None = None
         self._loading: asyncio.Task[None] | None = None
         log.on_control = self._hear
@@ -170,6 +171,8 @@ class RedisBus:
             self._obey(command)
 
     def _obey(self, command: Command) -> None:
+        if isinstance(command, _DECISIONS):
+            self._decided[_name(command)] = encode(command)
         if isinstance(command, Forget):
             self._log.forget()
         for handler in self._handlers:
@@ -186,10 +189,16 @@ class RedisBus:
         Raises:
             LogAway: the log cannot be reached.
         """
-        decisions = [decode(kept) for kept in await self._log.kept()]
-        known = [one for one in decisions if isinstance(one, _DECISIONS)]
-        for decision in sorted(known, key=lambda one: one.at):
+        kept = await self._log.kept()
+        for decision in sorted(
+            (one for one in map(decode, kept.values()) if isinstance(one, _DECISIONS)),
+            key=lambda one: one.at,
+        ):
             self._obey(decision)
+        lost = {name: said for name, said in self._decided.items() if name not in kept}
+        if lost:
+            # A Redis that came back without them. Nodes that start later are to know them.
+            await self._log.say([], kept=lost)
 
     def _returned(self) -> None:
         if self._loading is None or self._loading.done():
@@ -217,13 +226,19 @@ class RedisBus:
 _DECISIONS: Final = (Revoke, ChangeIdentity)
 
 
+def _name(decision: Revoke | ChangeIdentity) -> str:
+    """Names a decision; one of the same name replaces it."""
+    match decision:
+        case Revoke(token_id=token_id, user_id=user_id):
+            return json.dumps(["revoke", token_id, user_id])
+        case ChangeIdentity(user_id=user_id, decides=decides):
+            return json.dumps(["change", user_id, *sorted(decides)])
+
+
 def _kept(letters: Sequence[_Letter]) -> dict[str, bytes]:
-    """What is to be kept of these, by what it replaces."""
-    kept = {}
-    for letter in letters:
-        match letter.command:
-            case Revoke(token_id=token_id, user_id=user_id):
-                kept[json.dumps(["revoke", token_id, user_id])] = encode(letter.command)
-            case ChangeIdentity(user_id=user_id, decides=decides):
-                kept[json.dumps(["change", user_id, *sorted(decides)])] = encode(letter.command)
-    return kept
+    """What is to be kept of these."""
+    return {
+        _name(letter.command): encode(letter.command)
+        for letter in letters
+        if isinstance(letter.command, _DECISIONS)
+    }

@@ -101,7 +101,8 @@ class RedisLog:
         self.on_control: Callable[[bytes], None] | None = None
         """Called with each message of the control stream, this node's own included."""
         self.on_return: Callable[[], None] | None = None
-        """Called when hearing begins again: messages may have been missed."""
+        """Called when hearing begins again, and when the log is another one: messages may have
+        been missed, and what was kept may be lost."""
 
     # Writing
 
@@ -289,8 +290,7 @@ class RedisLog:
                     if self.away is not None:
                         self.away = None
                         self.growth.grow()
-                        if self.on_return is not None:
-                            self.on_return()
+                        self._return()
                 await self._hear()
                 delay = 0.0
             except Exception as error:
@@ -318,7 +318,12 @@ class RedisLog:
             else:
                 self._recent.restart(head)
                 self.growth.grow()
+                self._return()
         self._synced = time.monotonic()
+
+    def _return(self) -> None:
+        if self.on_return is not None:
+            self.on_return()
 
     async def _hear(self) -> None:
         assert self._recent is not None  # noqa: S101 - narrows; `open` has made it
@@ -373,14 +378,16 @@ class RedisLog:
             if isinstance(answer, LogAway):
                 raise answer
 
-    async def kept(self) -> list[bytes]:
-        """All that was kept of what was ever said.
+    async def kept(self) -> dict[str, bytes]:
+        """All that was kept of what was ever said, by name.
 
         Raises:
             LogAway: the log cannot be reached.
         """
-        found: list[bytes] = await self._reading.call("HVALS", self._decisions)
-        return found
+        found = await self._reading.call("HGETALL", self._decisions)
+        return {
+            name.decode(): decision for name, decision in zip(found[::2], found[1::2], strict=True)
+        }
 
     def _now(self) -> Word:
         return "" if self._clock is None else self._clock.now()
