@@ -10,14 +10,13 @@ reader, one that comes back and one that was slow differ only in where their cur
 
 While a log elsewhere is away, it yields what a spool of this node has accepted: entries that
 stand beside the log. The hub keeps them *afloat* until it hears them in the log, and remembers
-in its cursor that they were seen. A reader who comes from another node may have seen what that
-one's spool had: it stands *apart*, and is written to on its own until the log has caught up with
-it.
+in its cursor that they were seen. Readers who come from another node may have seen what that
+one's spool had: they are live as a *cohort* of their own, which moves by the same steps, until the
+log has caught up with them.
 """
 
 import asyncio
 import contextlib
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -25,11 +24,11 @@ from typing import Any, Final
 
 from tidewire.core import notices
 from tidewire.core.clock import Clock
+from tidewire.core.cohort import Cohort
 from tidewire.core.errors import LogAway, Unavailable
 from tidewire.core.event import Event
 from tidewire.core.fanout import fan_out, groups
 from tidewire.core.frame import Control, Encoding
-from tidewire.core.index import Index
 from tidewire.core.journal import Journal
 from tidewire.core.log import (
     PAGE_BYTES,
@@ -77,10 +76,9 @@ class Hub:
         self.log = log
         self._clock = clock
         self._journal = journal
-        self._cursor: Cursor | None = None
+        self._main: Cohort | None = None
+        self._others: dict[tuple[tuple[str, int], ...], Cohort] = {}
         self._afloat: dict[str, deque[Entry]] = {}
-        self._index = Index()
-        self._apart: dict[Reader, None] = {}
         self._ahead: dict[Reader, None] = {}
         self._reads: dict[tuple[Position, int], asyncio.Task[Page]] = {}
         self._reading = asyncio.Semaphore(MAX_READS)
@@ -98,7 +96,7 @@ class Hub:
 
     async def start(self) -> None:
         """Takes its place at the head of the log and follows it from there."""
-        self._cursor = Cursor(await self.head())
+        self._main = Cohort(Cursor(await self.head()))
         self._follower = asyncio.create_task(self._follow(), name="tidewire-follow")
 
     async def stop(self) -> None:
@@ -110,7 +108,8 @@ class Hub:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._follower = None
-        self._cursor = None
+        self._main = None
+        self._others.clear()
         self._afloat.clear()
 
     @property
@@ -120,9 +119,9 @@ class Hub:
         Raises:
             Unavailable: the hub is not started.
         """
-        if self._cursor is None:
+        if self._main is None:
             raise Unavailable("This server is not started yet, or has stopped.", retry_after=1000)
-        return self._cursor
+        return self._main.cursor
 
     @property
     def position(self) -> Position:
@@ -142,7 +141,7 @@ class Hub:
     @property
     def live(self) -> int:
         """How many readers have all that this node has heard."""
-        return len(self._index) + len(self._apart)
+        return sum(len(cohort.index) for cohort in self._cohorts())
 
     # Publishing and reading
 
@@ -237,32 +236,33 @@ class Hub:
 
     def become(self, reader: Reader, identity: Identity) -> Cursor:
         """Judges by a new identity all that was not yet written. Returns from where on."""
-        if reader.state is ReaderState.LIVE:
-            self._index.remove(reader)
+        if reader.cohort is not None:
+            reader.cohort.index.remove(reader)
             reader.become(identity)
-            self._index.add(reader)
-            return self.cursor
-        reader.become(identity)
-        return reader.cursor
+            reader.cohort.index.add(reader)
+        else:
+            reader.become(identity)
+        return self.reached(reader)
 
     def reached(self, reader: Reader) -> Cursor:
         """How far a reader has read."""
-        return self.cursor if reader.state is ReaderState.LIVE else reader.cursor
+        return reader.cursor if reader.cohort is None else reader.cohort.cursor
 
     def broadcast(self, control: Callable[[Cursor], Control]) -> None:
-        """Writes a control event to every reader who has all there is and has room. It is made
-        of the reader's cursor; those who stand together share one."""
-        encoded: dict[Encoding, bytes] = {}
-        shared = control(self.cursor)
-        for reader in tuple(self._index):
-            if reader.sink.room():
-                encoding = reader.sink.encoding
-                if encoding not in encoded:
-                    encoded[encoding] = encoding.control(shared)
-                self._write(reader, encoded[encoding])
-        for reader in tuple(self._apart):
-            if reader.sink.room():
-                self._write(reader, reader.sink.encoding.control(control(reader.cursor)))
+        """Writes a control event to every live reader that has room. It is made of their
+        cursor, and encoded once for those who stand together."""
+        for cohort in self._cohorts():
+            shared = control(cohort.cursor)
+            encoded: dict[Encoding, bytes] = {}
+            for reader in tuple(cohort.index):
+                if reader.sink.room():
+                    encoding = reader.sink.encoding
+                    if encoding not in encoded:
+                        encoded[encoding] = encoding.control(shared)
+                    self._write(reader, encoded[encoding])
+
+    def _cohorts(self) -> tuple[Cohort, ...]:
+        return () if self._main is None else (self._main, *self._others.values())
 
     # Live
 
@@ -299,43 +299,40 @@ class Hub:
 
     def _dispatch(self, entries: Sequence[Entry]) -> None:
         self.heard += len(entries)
-        before = cursor = self.cursor
-        now = self._clock.monotonic()
-        fresh: list[Entry] = []
-        cursors: list[str] = []
         for entry in entries:
-            seen = entry.seen_by(cursor)
-            cursor = entry.pass_by(cursor)
-            self._float(entry, seen=seen)
-            if not seen:
-                fresh.append(entry)
-                cursors.append(str(cursor))
-        for reader, data in fan_out(fresh, cursors, self._index):
-            if reader.sink.room():
-                self._write(reader, data)
-                reader.delivered_at = now
-            else:
-                self._fall_behind(reader, before)
-        self._cursor = cursor
-        for reader in tuple(self._apart):
-            self._dispatch_apart(reader, entries, now)
+            self._float(entry)
+        now = self._clock.monotonic()
+        for cohort in self._cohorts():
+            before = cohort.cursor
+            fresh, cursors = cohort.pass_by(entries)
+            for reader, data in fan_out(fresh, cursors, cohort.index):
+                if reader.sink.room():
+                    self._write(reader, data)
+                    reader.delivered_at = now
+                else:
+                    self._fall_behind(reader, before)
+        self._unite()
 
-    def _dispatch_apart(self, reader: Reader, entries: Sequence[Entry], now: float) -> None:
-        if not reader.sink.room():
-            self._leave(reader, ReaderState.BEHIND)
-            return
-        data = reader.take(entries, sys.maxsize)
-        if data:
-            self._write(reader, data)
-            reader.delivered_at = now
-        if reader.state is ReaderState.APART and reader.cursor == self.cursor:
-            self._leave(reader, ReaderState.BEHIND)
-            self._settle(reader)
+    def _unite(self) -> None:
+        """Puts together the cohorts that have come to one cursor."""
+        others, self._others = self._others, {}
+        for cohort in others.values():
+            self._cohort_at(cohort.cursor).take_in(cohort)
+        self._others = {seen: cohort for seen, cohort in self._others.items() if len(cohort.index)}
 
-    def _float(self, entry: Entry, *, seen: bool) -> None:
+    def _cohort_at(self, cursor: Cursor) -> Cohort:
+        """The cohort of those who have everything, at their cursor."""
+        if self._main is None or cursor.seen == self._main.cursor.seen:
+            return self._main or Cohort(cursor)
+        cohort = self._others.get(cursor.seen)
+        if cohort is None:
+            cohort = self._others[cursor.seen] = Cohort(cursor)
+        return cohort
+
+    def _float(self, entry: Entry) -> None:
         """Keeps an entry of a spool until it is heard in the log."""
         if not entry.in_log:
-            if not seen:
+            if not entry.seen_by(self.cursor):
                 self._afloat.setdefault(entry.producer, deque()).append(entry)
             return
         afloat = self._afloat.get(entry.producer)
@@ -347,23 +344,16 @@ class Hub:
             del self._afloat[entry.producer]
 
     def _miss(self, gap: Gap) -> None:
-        before = self.cursor
         now = self._clock.now()
-        for reader in (*self._index, *self._apart):
-            if reader.sink.room():
-                if reader.state is ReaderState.APART:
-                    reader.cursor = reader.cursor.moved(gap.to)
-                self._write(reader, reader.sink.encoding.control(self._told(gap, reader, now)))
-            elif reader.state is ReaderState.LIVE:
-                # Its own catching up will find the same hole, from its own cursor.
-                self._fall_behind(reader, before)
-            else:
-                self._leave(reader, ReaderState.BEHIND)
-        self._cursor = before.moved(gap.to)
-
-    def _told(self, gap: Gap, reader: Reader, now: int) -> Control:
-        cursor = reader.cursor if reader.state is not ReaderState.LIVE else self.cursor
-        return notices.gap(gap, cursor=cursor.moved(gap.to), now=now)
+        for cohort in self._cohorts():
+            before, cohort.cursor = cohort.cursor, cohort.cursor.moved(gap.to)
+            told = notices.gap(gap, cursor=cohort.cursor, now=now)
+            for reader in tuple(cohort.index):
+                if reader.sink.room():
+                    self._write(reader, reader.sink.encoding.control(told))
+                else:
+                    # Its own catching up will find the same hole, from its own cursor.
+                    self._fall_behind(reader, before)
 
     def _write(self, reader: Reader, data: bytes) -> None:
         self.written += 1
@@ -382,13 +372,13 @@ class Hub:
         reader.cursor = cursor
 
     def _leave(self, reader: Reader, state: ReaderState) -> None:
-        if reader.state is ReaderState.LIVE:
-            self._index.remove(reader)
-        self._apart.pop(reader, None)
+        if reader.cohort is not None:
+            reader.cohort.index.remove(reader)
+            reader.cohort = None
         reader.state = state
 
     def _wake(self, reader: Reader) -> None:
-        if not reader.behind() or reader.catching_up or self._cursor is None:
+        if not reader.behind() or reader.catching_up or self._main is None:
             return
         if self._settle(reader):
             return
@@ -399,14 +389,11 @@ class Hub:
 
     def _settle(self, reader: Reader) -> bool:
         """Lets a reader who has everything take part in what comes; False if it has not."""
-        if reader.cursor == self.cursor:
-            reader.state = ReaderState.LIVE
-            self._index.add(reader)
-        elif reader.cursor.position == self.position and self.has_all(reader.cursor):
-            reader.state = ReaderState.APART
-            self._apart[reader] = None
-        else:
+        if reader.cursor.position != self.position or not self.has_all(reader.cursor):
             return False
+        reader.state = ReaderState.LIVE
+        reader.cohort = self._cohort_at(reader.cursor)
+        reader.cohort.index.add(reader)
         return True
 
     async def _catch_up(self, reader: Reader) -> None:
@@ -448,9 +435,9 @@ class Hub:
     def _write_page(self, reader: Reader, page: Page) -> int:
         data = b""
         if page.gap is not None:
-            now = self._clock.now()
-            data = reader.sink.encoding.control(self._told(page.gap, reader, now))
             reader.cursor = reader.cursor.moved(page.start)
+            told = notices.gap(page.gap, cursor=reader.cursor, now=self._clock.now())
+            data = reader.sink.encoding.control(told)
         # What the hub has not heard yet comes live. Reading beyond would only mean to wait for
         # the hub, again and again while much is published.
         heard = self.position.offset

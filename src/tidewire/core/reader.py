@@ -3,12 +3,15 @@
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from enum import Enum
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from tidewire.core.frame import Encoding
 from tidewire.core.log import Entry
 from tidewire.core.position import Cursor
 from tidewire.core.target import Identity
+
+if TYPE_CHECKING:
+    from tidewire.core.cohort import Cohort
 
 HIGH_WATER: Final = 16 * 1024
 """Bytes that a sink holds before it has no more room."""
@@ -47,26 +50,26 @@ class Sink(Protocol):
 
 
 class ReaderState(Enum):
-    """Live: stands where the hub stands. Apart: has all that the hub has seen, and of spools of
-    other nodes more than that. Behind: reads on from its own cursor."""
+    """Live: has all that the hub has seen. Behind: reads on from its own cursor."""
 
     BEHIND = "behind"
     LIVE = "live"
-    APART = "apart"
     CLOSED = "closed"
 
 
 class Reader:
     """Somebody who reads the log.
 
-    A live reader stands where the hub stands; ``cursor`` is its own place only while it is not.
+    A live reader stands where its cohort stands; ``cursor`` is its own place only while it is
+    behind.
 
     Attributes:
         identity: who reads, as they are now, with the topics that are subscribed.
         types: the event types that are wanted; empty = all.
         sink: where it writes.
-        cursor: read up to here, while the reader is not live.
-        state: live, apart, behind or closed; changed by the hub alone.
+        cursor: read up to here, while the reader is behind.
+        state: live, behind or closed; changed by the hub alone.
+        cohort: with whom it is live; None while it is not.
         delivered_at: when an event was last written, monotonic seconds.
         catching_up: whether the hub reads on for it at this moment.
     """
@@ -74,6 +77,7 @@ class Reader:
     __slots__ = (
         "_topics",
         "catching_up",
+        "cohort",
         "cursor",
         "delivered_at",
         "identity",
@@ -102,6 +106,7 @@ class Reader:
         self.sink = sink
         self.cursor = cursor
         self.state = ReaderState.BEHIND
+        self.cohort: Cohort | None = None
         self.delivered_at = 0.0
         self.catching_up = False
 
