@@ -80,8 +80,10 @@ def check_log_url(url: str) -> None:
     scheme = url.partition(":")[0]
     known = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", *_REDIS)
     if url not in (MEMORY, "memory://") and scheme not in known:
+        # What is not surely a scheme may be a password.
+        begin = repr(scheme) if url.startswith(f"{scheme}://") else "no scheme"
         raise ConfigurationError(
-            f"There is no log for addresses that begin with {scheme!r}. Set TIDEWIRE_LOG_URL, or "
+            f"There is no log for addresses that begin with {begin}. Set TIDEWIRE_LOG_URL, or "
             f"--log, to '{MEMORY}' or to redis://, rediss://, unix:// or redis+sentinel:// and "
             "where Redis is."
         )
@@ -98,6 +100,5 @@ __all__ = [
     "Retention",
     "check_log_url",
     "is_shared",
-    "open_bus",
     "open_log",
 ]

@@ -131,23 +131,25 @@ class FallbackLog:
         return RedisBus(self.log, self._journal)
 
     async def open(self) -> None:
-        """Takes its place in the log, and takes over what earlier processes left on disk.
+        """Takes its place in the log, and brings home what earlier processes left on disk: it
+        was accepted before anything that this one will accept.
 
         Raises:
-            LogAway: the log cannot be reached.
+            LogAway: the log cannot be reached, or does not take what was left.
         """
         await self.log.open()
         if self._folder is None or self._file is not None:
             return
-        self._taken_over = await asyncio.to_thread(abandoned, self._folder)
         self._file = await asyncio.to_thread(SpoolFile.create, self._folder, self._writer.producer)
+        self._taken_over = await asyncio.to_thread(abandoned, self._folder)
         for file in self._taken_over:
             batches = await asyncio.to_thread(file.read)
             self._spool.put(file.producer, batches)
             for batch in batches:
                 self._keys.remember(batch.key, batch.places(file.producer), self._clock.now())
-        if self._spool.events:
-            self._leave(LogAway("An earlier process left events that it had accepted."))
+        if self._taken_over:
+            self.state = State.AWAY
+            await self._bring_home()
 
     # Writing
 

@@ -1,0 +1,116 @@
+"""Nodes: real processes of ``tidewire serve`` that share a log, and what is asked of them."""
+
+import os
+import signal
+from collections.abc import Iterable
+from pathlib import Path
+
+import httpx
+
+from tests.faults.history import Who
+from tests.serve.processes import COMMAND, Process, clean_environment, url_in
+from tidewire.auth.tokens import Tokens
+from tidewire.core.clock import SystemClock
+
+SECRET = "a secret of the fault suite that is long enough to sign with"
+PING_SECONDS = 1
+"""Clients take a stream for dead after a few pings; a fault should not have to last longer."""
+
+
+def token(who: Who, *, permissions: Iterable[str] = ()) -> str:
+    """A token that every node accepts."""
+    tokens = Tokens([SECRET], clock=SystemClock(), setting="SSE_JWT_SECRET")
+    return tokens.issue(who.user, roles=who.roles, permissions=permissions).token
+
+
+def bearer(who: Who, *, permissions: Iterable[str] = ()) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token(who, permissions=permissions)}"}
+
+
+class Node:
+    """One process of the server. Started again, it is on the port that it had."""
+
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        log: str,
+        *,
+        spool: Path | None = None,
+        settings: dict[str, str] | None = None,
+    ) -> None:
+        """Prepares it; `start` starts it.
+
+        Args:
+            name: what messages call it.
+            folder: where its output goes.
+            log: the address of the log.
+            spool: its spool directory, if it has one.
+            settings: further settings.
+        """
+        self.name = name
+        self.url = ""
+        self._folder = folder
+        self._log = log
+        self._env = clean_environment(
+            folder,
+            SSE_JWT_SECRET=SECRET,
+            # What a fault makes clients do is not for limits to forbid.
+            TIDEWIRE_RATE_LIMITS="off",
+            TIDEWIRE_MAX_CONNECTIONS_PER_USER="0",
+            TIDEWIRE_PING_INTERVAL=str(PING_SECONDS),
+            **({} if spool is None else {"TIDEWIRE_SPOOL_DIR": str(spool)}),
+            **(settings or {}),
+        )
+        self._process: Process | None = None
+
+    def start(self) -> None:
+        """Starts it and waits until it listens."""
+        assert self._process is None or self._process.popen.poll() is not None, "it runs already"
+        port = self.url.rpartition(":")[2] or "0"
+        command = [COMMAND, "serve", "--log", self._log, "--port", port]
+        self._process = Process(command, self._folder, self._env)
+        self.url = url_in(self._process)
+
+    def kill(self) -> None:
+        """Ends it at once, as kill -9 does."""
+        if self._process is not None:
+            self._process.end()
+
+    def freeze(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    @property
+    def output(self) -> str:
+        """What it has printed since its last start."""
+        return "" if self._process is None else self._process.output
+
+    async def health(self) -> str:
+        """The status that it tells everybody; "" if it does not answer."""
+        answer = await self._get("/api/sse/health")
+        return "" if answer is None else str(answer.json()["status"])
+
+    async def readiness(self) -> int:
+        """The status code of its readiness; 0 if it does not answer."""
+        answer = await self._get("/readyz")
+        return 0 if answer is None else answer.status_code
+
+    async def head(self, who: Who) -> str:
+        """The cursor at the end of the log."""
+        answer = await self._get("/api/realtime/cursor", bearer(who))
+        assert answer is not None
+        return str(answer.json()["cursor"])
+
+    async def _get(self, path: str, headers: dict[str, str] | None = None) -> httpx.Response | None:
+        async with httpx.AsyncClient(base_url=self.url, trust_env=False, timeout=3) as http:
+            try:
+                return await http.get(path, headers=headers)
+            except httpx.TransportError:
+                return None
+
+    def _signal(self, sign: signal.Signals) -> None:
+        assert self._process is not None
+        os.killpg(self._process.popen.pid, sign)
