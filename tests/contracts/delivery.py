@@ -655,36 +655,37 @@ class World:
                 expected = self.model.floor
                 gap = Gap(str(since), expected, "expired")
         place = await self.hub.locate(since)
-        assert (place.start, place.gap) == (expected, gap)
+        start_at = place.cursor.position
+        assert (place.cursor, place.gap) == (Cursor(expected), gap)
         now = self.clock.now()
         sink = FakeSink()
-        cursor = None if place.gap else str(place.start)
+        cursor = None if place.gap else str(place.cursor)
         sink.write(sink.encoding.control(notices.connected({}, cursor=cursor, now=now)))
         if place.gap is not None:
-            sink.write(sink.encoding.control(notices.gap(place.gap, now=now)))
+            sink.write(sink.encoding.control(notices.gap(place.gap, cursor=place.cursor, now=now)))
             self.happened[f"gap {place.gap.reason}"] += 1
         elif client.cursor is not None:
             self.happened["resumed"] += 1
         self.happened["SSE after a poll"] += client.polled
         client.polled = False
         reader = Reader(
-            client.identity, sink, place.start, types=client.types, topics=client.topics
+            client.identity, sink, place.cursor, types=client.types, topics=client.topics
         )
         connection = Connection(reader, "sse", connected_at=now, opened=self.clock.monotonic())
         if client.slow:
             sink.stop_reading()
-        await self.keeper.admit(connection)
+        self.keeper.admit(connection)
         self.keeper.opened(connection)
         client.stream = Stream(
             sink,
             connection,
-            reached=place.start,
-            seen=place.start,
+            reached=start_at,
+            seen=start_at,
             topics=client.topics,
             judged=[(-1, client.who)],
             parsed=len(sink.taken),
         )
-        client.cursor = place.start
+        client.cursor = start_at
 
     async def leave(self, client: Client) -> None:
         """Goes away as a client does: what it did not take is lost to it."""
@@ -719,13 +720,13 @@ class World:
         ]
         if len(visible) > limit:
             assert answer.more
-            assert visible[limit - 1].position.offset <= answer.cursor.offset
-            assert answer.cursor.offset < visible[limit].position.offset
+            assert visible[limit - 1].position.offset <= answer.cursor.position.offset
+            assert answer.cursor.position.offset < visible[limit].position.offset
         else:
             assert not answer.more
-            assert answer.cursor == self.model.head
-        assert answer.cursor == self.model.at(answer.cursor.offset)
-        client.cursor = answer.cursor
+            assert answer.cursor == Cursor(self.model.head)
+        assert answer.cursor == Cursor(self.model.at(answer.cursor.position.offset))
+        client.cursor = answer.cursor.position
         client.polled = True
         self.happened["event by poll"] += len(answer.entries)
         if gap:
@@ -762,7 +763,7 @@ class World:
         self.verify(client, stream)
         live = stream.reader.state is ReaderState.LIVE
         self.happened[f"another identity, {'live' if live else 'behind'}"] += 1
-        fence = self.hub.become(stream.reader, client.identity)
+        fence = self.hub.become(stream.reader, client.identity).position
         self.verify_nothing_between(client, stream, fence)
         # Nothing is subscribed anew: that is asked for when a stream opens.
         subscribed = stream.topics & client.identity.topics
@@ -867,7 +868,7 @@ class World:
         stream.seen = position
 
     def verify_settled(self, client: Client, stream: Stream) -> None:
-        reached = self.hub.reached(stream.reader)
+        reached = self.hub.reached(stream.reader).position
         if stream.reader.state is ReaderState.LIVE:
             assert reached == self.model.head
             if stream.fell_behind:
@@ -912,18 +913,18 @@ class World:
             assert answer.gap.reason == "expired"
             start = answer.gap.to
             self.happened["gap expired"] += 1
-        assert answer.cursor == self.model.at(answer.cursor.offset)
+        assert answer.cursor == Cursor(self.model.at(answer.cursor.position.offset))
         visible = [
             published.position
             for published in self.visible_after(start, held.who, client.types)
-            if published.position.offset <= answer.cursor.offset
+            if published.position.offset <= answer.cursor.position.offset
         ]
         assert [entry.position for entry in answer.entries] == visible
         assert len(visible) <= held.limit
         # Without an answer only to a client who went away.
         assert not answer.empty or held.gone.is_set()
         self.happened["event by held poll"] += len(visible)
-        client.cursor = answer.cursor
+        client.cursor = answer.cursor.position
         client.polled = True
 
 

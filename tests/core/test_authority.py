@@ -105,7 +105,7 @@ class House:
     keeper: Keeper
 
     async def open(self, identity: Identity, *, instance: str | None = None) -> Connection:
-        reader = Reader(identity, FakeSink(), self.hub.position)
+        reader = Reader(identity, FakeSink(), self.hub.cursor)
         connection = Connection(
             reader,
             "sse",
@@ -113,7 +113,7 @@ class House:
             opened=self.clock.monotonic(),
             instance_id=instance,
         )
-        await self.keeper.admit(connection)
+        self.keeper.admit(connection)
         self.keeper.opened(connection)
         return connection
 

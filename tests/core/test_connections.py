@@ -14,7 +14,7 @@ from tidewire.core.connections import (
     Happening,
     new_client_id,
 )
-from tidewire.core.position import Position
+from tidewire.core.position import Cursor, Position
 from tidewire.core.reader import Reader
 from tidewire.core.target import Identity
 
@@ -22,7 +22,7 @@ STALE_AFTER = 30.0
 
 
 def connection(user: str = "ann", opened: float = 0.0) -> Connection:
-    reader = Reader(Identity(user), FakeSink(), Position(1, 0, "abcd"))
+    reader = Reader(Identity(user), FakeSink(), Cursor(Position(1, 0, "abcd")))
     return Connection(reader, "sse", connected_at=0, opened=opened)
 
 

@@ -6,7 +6,7 @@ from tidewire.core.fanout import fan_out, groups
 from tidewire.core.frame import NAMED, UNNAMED, Encoding
 from tidewire.core.index import Index
 from tidewire.core.log import Entry
-from tidewire.core.position import Position
+from tidewire.core.position import Cursor, Position
 from tidewire.core.reader import Reader
 from tidewire.core.target import EVERYONE, Identity, Target
 
@@ -23,7 +23,7 @@ def reader(
     user: str, roles: tuple[str, ...] = (), types: tuple[str, ...] = (), encoding: Encoding = NAMED
 ) -> Reader:
     identity = Identity(user, frozenset(roles))
-    start = Position(1, 0, "abcd")
+    start = Cursor(Position(1, 0, "abcd"))
     return Reader(identity, FakeSink(encoding), start, types=frozenset(types))
 
 
@@ -31,13 +31,13 @@ def delivered(made: list[Entry], *readers: Reader) -> list[bytes | None]:
     index = Index()
     for each in readers:
         index.add(each)
-    found = dict(fan_out(made, index))
+    found = dict(fan_out(made, [entry.id for entry in made], index))
     return [found.get(each) for each in readers]
 
 
 def test_each_reader_gets_all_that_is_for_it_joined_in_order() -> None:
     made = entries(EVERYONE, Target.of(["ann"]), Target.of(roles=["R"]), EVERYONE)
-    frames = [NAMED.entry(entry) for entry in made]
+    frames = [NAMED.entry(entry, entry.id) for entry in made]
     ann, bob, cid = delivered(made, reader("ann"), reader("bob", ("R",)), reader("cid"))
     assert ann == frames[0] + frames[1] + frames[3]
     assert bob == frames[0] + frames[2] + frames[3]
@@ -50,14 +50,14 @@ def test_readers_of_the_same_get_the_same_bytes_object() -> None:
         made, reader("ann"), reader("bob"), reader("cid", encoding=UNNAMED)
     )
     assert one is two
-    assert unnamed == b"".join(UNNAMED.entry(entry) for entry in made)
+    assert unnamed == b"".join(UNNAMED.entry(entry, entry.id) for entry in made)
 
 
 def test_an_entry_is_encoded_once_for_everybody() -> None:
     class Counting:
         calls = 0
 
-        def entry(self, entry: Entry) -> bytes:
+        def entry(self, entry: Entry, cursor: str) -> bytes:
             self.calls += 1
             return b"%d" % entry.position.offset
 
@@ -84,8 +84,8 @@ def test_types_narrow_what_is_delivered() -> None:
         reader("ann", types=("own", "notification")),
         reader("ann", types=("other",)),
     )
-    assert own == NAMED.entry(made[0])
-    assert both == NAMED.entry(made[0]) + NAMED.entry(made[1])
+    assert own == NAMED.entry(made[0], made[0].id)
+    assert both == NAMED.entry(made[0], made[0].id) + NAMED.entry(made[1], made[1].id)
     assert other is None
 
 
@@ -95,7 +95,7 @@ def test_the_index_may_change_while_it_is_gone_through() -> None:
     for each in readers:
         index.add(each)
     got = []
-    for each, _ in fan_out(entries(EVERYONE), index):
+    for each, _ in fan_out(entries(EVERYONE), ["a cursor"], index):
         index.remove(each)
         got.append(each)
     assert got == readers

@@ -11,6 +11,7 @@ from tidewire.core.position import Position
 from tidewire.core.target import Target
 
 POSITION = Position(1764000000000, 42, "k3f9")
+CURSOR = f"{POSITION}~s8.5"
 
 
 def entry(event: Event) -> Entry:
@@ -18,18 +19,18 @@ def entry(event: Event) -> Entry:
 
 
 def test_an_event_is_a_block_whose_id_is_its_last_line() -> None:
-    block = NAMED.entry(entry(Event("notification", {"a": 1})))
+    block = NAMED.entry(entry(Event("notification", {"a": 1})), CURSOR)
     assert block == (
         b"event: notification\n"
         b'data: {"id":"1764000000000-42-k3f9","timestamp":1764000000000,"type":"notification",'
         b'"priority":"normal","source":"server","version":"1.0","data":{"a":1}}\n'
-        b"id: 1764000000000-42-k3f9\n\n"
+        b"id: 1764000000000-42-k3f9~s8.5\n\n"
     )
 
 
 def test_without_names_the_block_has_no_event_line() -> None:
     made = entry(Event("notification", {"a": 1}))
-    assert b"event: notification\n" + UNNAMED.entry(made) == NAMED.entry(made)
+    assert b"event: notification\n" + UNNAMED.entry(made, CURSOR) == NAMED.entry(made, CURSOR)
 
 
 def test_the_json_of_an_event_is_an_object_with_id_and_timestamp() -> None:
@@ -43,12 +44,12 @@ def test_targets_and_the_session_are_not_in_the_bytes() -> None:
     event = Event(
         "x", metadata={"sessionId": "hidden-s"}, target=Target.of(["hidden-u"], ["hidden-r"])
     )
-    assert b"hidden" not in NAMED.entry(entry(event))
-    assert b"hidden" not in UNNAMED.entry(entry(event))
+    assert b"hidden" not in NAMED.entry(entry(event), CURSOR)
+    assert b"hidden" not in UNNAMED.entry(entry(event), CURSOR)
 
 
 def test_a_percent_sign_in_a_payload_stays_one() -> None:
-    assert b'"100%b %d"' in NAMED.entry(entry(Event("x%b", "100%b %d")))
+    assert b'"100%b %d"' in NAMED.entry(entry(Event("x%b", "100%b %d")), CURSOR)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from tidewire.core import notices
 from tidewire.core.errors import Unavailable
 from tidewire.core.event import Event
 from tidewire.core.frame import UNNAMED
-from tidewire.core.hub import MAX_READS, Hub
+from tidewire.core.hub import MAX_READS, Hub, Place
 from tidewire.core.log import IdempotencyKey, Page
 from tidewire.core.position import Cursor, Edge, Position, Since
 from tidewire.core.reader import HIGH_WATER, Reader, ReaderState
@@ -121,7 +121,10 @@ def event(n: int, target: Target = EVERYONE, pad: int = 0) -> Event:
 
 def reader(hub: Hub, sink: FakeSink | None = None, user: str = "ann", **more: Any) -> Reader:
     return Reader(
-        Identity(user, frozenset({"A"})), sink or FakeSink(), more.pop("at", hub.position), **more
+        Identity(user, frozenset({"A"})),
+        sink or FakeSink(),
+        Cursor(more.pop("at", hub.position)),
+        **more,
     )
 
 
@@ -202,12 +205,11 @@ async def test_latest_is_where_the_hub_stands_and_every_other_place_is_asked_of_
     start = hub.position
     log.hear.clear()
     await hub.publish([event(1), event(2), event(3)])
-    assert await hub.locate(Edge.LATEST) == Page(start, (), start)
-    page = await hub.locate(Cursor(start))
-    assert (page.start, page.entries, page.gap) == (start, (), None)
-    page = await hub.locate(Edge.EARLIEST, newest=1)
-    assert page.gap is not None
-    assert (page.gap.reason, page.start.offset) == ("replayLimit", 2)
+    assert await hub.locate(Edge.LATEST) == Place(Cursor(start))
+    assert await hub.locate(Cursor(start)) == Place(Cursor(start))
+    place = await hub.locate(Edge.EARLIEST, newest=1)
+    assert place.gap is not None
+    assert (place.gap.reason, place.cursor.position.offset) == ("replayLimit", 2)
 
 
 # Live
@@ -252,7 +254,7 @@ async def test_the_position_of_a_live_reader_is_the_hubs(hub: Hub) -> None:
     hub.attach(it)
     await hub.publish([event(1, Target.of(["zoe"]))])
     await heard(hub)
-    assert hub.reached(it) == hub.position != it.cursor
+    assert hub.reached(it) == hub.cursor != it.cursor
 
 
 async def test_a_large_page_reaches_a_live_reader_in_writes_of_bounded_size(hub: Hub) -> None:
@@ -273,7 +275,7 @@ async def test_a_reader_without_room_falls_behind_and_keeps_its_cursor(hub: Hub)
     await hub.publish([event(1, pad=HIGH_WATER)])
     await heard(hub)
     assert it.state is ReaderState.LIVE
-    first = hub.position
+    first = hub.cursor
     await hub.publish([event(2)])
     await heard(hub)
     assert (it.state, it.cursor, hub.reached(it)) == (ReaderState.BEHIND, first, first)
@@ -294,7 +296,7 @@ async def test_a_reader_without_room_stays_live_while_nothing_is_for_it(hub: Hub
     await hub.publish([event(2, Target.of(["zoe"]))])
     await heard(hub)
     assert it.state is ReaderState.LIVE
-    assert hub.reached(it) == hub.position
+    assert hub.reached(it) == hub.cursor
 
 
 async def test_a_slow_reader_does_not_slow_the_others(hub: Hub) -> None:
@@ -405,7 +407,7 @@ async def test_a_catching_up_reader_does_not_overtake_the_hub(hub: Hub, log: Tro
     it = reader(hub, at=start)
     hub.attach(it)
     await until(lambda: it.state is ReaderState.LIVE)
-    assert hub.reached(it) == hub.position
+    assert hub.reached(it) == hub.cursor
     log.hear.set()
     await heard(hub)
     assert numbers(sink_of(it)) == [1, 2]
@@ -520,7 +522,7 @@ async def test_a_hub_that_missed_something_tells_live_readers_once_each(short: H
     assert b'"reason":"expired"' in sink_of(unnamed).taken
     assert b"event:" not in sink_of(unnamed).taken
     # Who has no room finds the same hole by itself, from its own cursor.
-    assert (full.state, full.cursor) == (ReaderState.BEHIND, start)
+    assert (full.state, full.cursor) == (ReaderState.BEHIND, Cursor(start))
     sink_of(full).waiting = b""
     sink_of(full).reading = True
     assert full.sink.on_room is not None
@@ -573,7 +575,7 @@ async def test_a_live_reader_is_found_by_its_new_identity_at_once(hub: Hub) -> N
     hub.attach(it)
     await hub.publish([event(1, Target.of(roles=["A"])), event(2, Target.of(roles=["B"]))])
     await heard(hub)
-    assert hub.become(it, Identity("ann", frozenset({"B"}))) == hub.position
+    assert hub.become(it, Identity("ann", frozenset({"B"}))) == hub.cursor
     await hub.publish([event(3, Target.of(roles=["A"])), event(4, Target.of(roles=["B"]))])
     await heard(hub)
     assert numbers(sink_of(it)) == [1, 4]
@@ -584,7 +586,7 @@ async def test_what_a_slow_reader_has_not_got_is_judged_by_the_new_identity(hub:
     hub.attach(it)
     await hub.publish([event(1, pad=HIGH_WATER)])
     await heard(hub)
-    first = hub.position
+    first = hub.cursor
     await hub.publish([event(2, Target.of(roles=["A"])), event(3, Target.of(roles=["B"]))])
     await heard(hub)
     assert hub.become(it, Identity("ann", frozenset({"B"}))) == first
@@ -608,7 +610,7 @@ async def test_a_broadcast_reaches_live_readers_with_room_and_is_encoded_once(hu
     hub.attach(behind)
     sink_of(full).stop_reading()
     sink_of(full).waiting = b"x" * HIGH_WATER
-    hub.broadcast(notices.ping(hub.position, sequence=1, now=0))
+    hub.broadcast(lambda cursor: notices.ping(cursor, sequence=1, now=0))
     assert sink_of(live).taken.startswith(b"event: ping\n")
     assert sink_of(live).taken.endswith(f"id: {hub.position}\n\n".encode())
     assert sink_of(other).taken.startswith(b"data: ")

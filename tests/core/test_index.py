@@ -2,14 +2,14 @@
 
 from tests.fakes import FakeSink
 from tidewire.core.index import Index
-from tidewire.core.position import Position
+from tidewire.core.position import Cursor, Position
 from tidewire.core.reader import Reader
 from tidewire.core.target import EVERYONE, Identity, Target
 
 
 def reader(user: str, roles: tuple[str, ...] = (), topics: tuple[str, ...] = ()) -> Reader:
     identity = Identity(user, frozenset(roles), topics=frozenset(topics))
-    return Reader(identity, FakeSink(), Position(1, 0, "abcd"), topics=frozenset(topics))
+    return Reader(identity, FakeSink(), Cursor(Position(1, 0, "abcd")), topics=frozenset(topics))
 
 
 def filled() -> tuple[Index, dict[str, Reader]]:

@@ -108,7 +108,7 @@ def connection(
     ends = None if expires_in is None else keeper.clock.now() + expires_in
     identity = Identity(user, frozenset(roles), expires_at=ends)
     return Connection(
-        Reader(identity, FakeSink(), keeper.hub.position),
+        Reader(identity, FakeSink(), keeper.hub.cursor),
         transport,
         connected_at=keeper.clock.now(),
         opened=keeper.clock.monotonic(),
@@ -118,7 +118,7 @@ def connection(
 
 async def opened(keeper: Keeper, user: str = "ann", **more: Any) -> Connection:
     it = connection(keeper, user, **more)
-    await keeper.admit(it)
+    keeper.admit(it)
     keeper.opened(it)
     return it
 
@@ -146,7 +146,7 @@ def names(it: Connection) -> list[str]:
 
 async def test_an_opened_stream_reads(keeper: Keeper) -> None:
     it = connection(keeper)
-    await keeper.admit(it)
+    keeper.admit(it)
     assert (it.state, keeper.hub.live) == (ConnectionState.CONNECTING, 0)
     keeper.opened(it)
     assert (it.state, keeper.hub.live) == (ConnectionState.CONNECTED, 1)
@@ -156,7 +156,7 @@ async def test_an_opened_stream_reads(keeper: Keeper) -> None:
 
 async def test_a_stream_that_was_closed_before_it_opened_never_reads(keeper: Keeper) -> None:
     it = connection(keeper)
-    await keeper.admit(it)
+    keeper.admit(it)
     keeper.close(it, "kicked", None)
     keeper.opened(it)
     assert keeper.hub.live == 0
@@ -189,7 +189,7 @@ async def test_only_an_open_keeper_takes_connections(keeper: Keeper, phase: Phas
     keeper.phase = phase
     it = connection(keeper)
     with pytest.raises(Draining) as refused:
-        await keeper.admit(it)
+        keeper.admit(it)
     assert refused.value.retry_after == 250
     assert len(keeper.connections) == 0
 
@@ -234,7 +234,7 @@ async def test_a_command_closes_what_matches_every_field_that_is_set(
     for user, instance in (("ann", "1"), ("ann", "2"), ("bob", "1")):
         it = connection(keeper, user, instance=instance)
         it.id = f"id of {user} {instance}"
-        await keeper.admit(it)
+        keeper.admit(it)
         keeper.opened(it)
         streams[f"{user} {instance}"] = it
     await bus.send(command)
@@ -310,7 +310,7 @@ async def test_a_refresh_extends_the_stream_and_the_warning_comes_anew(
     clock.advance(56 * 60)
     keeper.tick()
     later = clock.now() + HOUR
-    assert keeper.refresh(it.id, Identity("ann", expires_at=later)) == (later, keeper.hub.position)
+    assert keeper.refresh(it.id, Identity("ann", expires_at=later)) == (later, keeper.hub.cursor)
     clock.advance(10 * 60)
     keeper.tick()
     assert not it.closing
@@ -430,7 +430,7 @@ async def test_a_ping_goes_to_live_streams_with_room_and_carries_the_position(
     sink_of(full).stop_reading()
     sink_of(full).waiting = b"\n" * HIGH_WATER
     connecting = connection(keeper)
-    await keeper.admit(connecting)
+    keeper.admit(connecting)
     keeper.ping()
     keeper.ping()
     position = str(keeper.hub.position)
@@ -507,7 +507,7 @@ async def test_a_drain_of_nothing_is_over_at_once_and_there_is_only_one(keeper: 
     assert keeper.phase is Phase.DRAINING
     await keeper.drain(3600)
     with pytest.raises(Draining):
-        await keeper.admit(connection(keeper))
+        keeper.admit(connection(keeper))
 
 
 async def test_farewells_of_a_server_that_goes_down_say_when_to_come_back(keeper: Keeper) -> None:

@@ -3,7 +3,7 @@
 from tidewire.core import notices
 from tidewire.core.errors import ExpiredToken
 from tidewire.core.log import Gap
-from tidewire.core.position import Position
+from tidewire.core.position import Cursor, Position
 
 POSITION = Position(1764000000000, 42, "k3f9")
 NOW = 1_764_000_000_123
@@ -20,20 +20,22 @@ def test_connected_carries_the_cursor_unless_a_gap_follows() -> None:
     assert (control.event, control.id, control.data) == ("connected", None, {"a": 1})
 
 
-def test_a_ping_carries_the_position_as_its_id() -> None:
-    control = notices.ping(POSITION, sequence=3, now=NOW)
-    assert (control.event, control.id) == ("ping", str(POSITION))
+def test_a_ping_carries_the_cursor_as_its_id() -> None:
+    cursor = Cursor(POSITION, (("s8", 5),))
+    control = notices.ping(cursor, sequence=3, now=NOW)
+    assert (control.event, control.id) == ("ping", str(cursor))
     assert control.data == {
         "timestamp": NOW,
         "serverTime": "2025-11-24T16:00:00.123Z",
         "sequence": 3,
-        "head": str(POSITION),
+        "head": str(cursor),
     }
 
 
 def test_the_id_of_a_gap_is_where_reading_goes_on() -> None:
-    control = notices.gap(Gap("1-1-abcd", POSITION, "epoch"), now=NOW)
-    assert (control.event, control.id) == ("gap", str(POSITION))
+    cursor = Cursor(POSITION, (("s8", 5),))
+    control = notices.gap(Gap("1-1-abcd", POSITION, "epoch"), cursor=cursor, now=NOW)
+    assert (control.event, control.id) == ("gap", str(cursor))
     assert control.data == {"from": "1-1-abcd", "to": str(POSITION), "reason": "epoch"}
 
 

@@ -7,11 +7,11 @@ from tidewire.core.errors import Forbidden
 from tidewire.core.event import Event
 from tidewire.core.frame import NAMED
 from tidewire.core.log import Entry
-from tidewire.core.position import Position
+from tidewire.core.position import Cursor, Position
 from tidewire.core.reader import Reader
 from tidewire.core.target import EVERYONE, Identity, Target
 
-START = Position(1, 0, "abcd")
+START = Cursor(Position(1, 0, "abcd"))
 
 
 def entry(offset: int, target: Target = EVERYONE, type_: str = "notification") -> Entry:
@@ -58,18 +58,19 @@ def test_a_new_identity_narrows_and_widens_at_once_but_subscribes_to_nothing_new
 def test_it_takes_one_frame_beyond_its_bytes_at_most_and_its_cursor_stands_at_the_last() -> None:
     it = reader()
     entries = [entry(n) for n in range(1, 6)]
-    size = len(NAMED.entry(entries[0]))
-    assert it.take(entries, size + 1) == NAMED.entry(entries[0]) + NAMED.entry(entries[1])
-    assert it.cursor == entries[1].position
-    assert it.take(entries[2:], size * 10) == b"".join(map(NAMED.entry, entries[2:]))
-    assert it.cursor == entries[4].position
+    frames = [NAMED.entry(each, each.id) for each in entries]
+    size = len(frames[0])
+    assert it.take(entries, size + 1) == frames[0] + frames[1]
+    assert it.cursor == Cursor(entries[1].position)
+    assert it.take(entries[2:], size * 10) == b"".join(frames[2:])
+    assert it.cursor == Cursor(entries[4].position)
 
 
 def test_its_cursor_moves_also_over_what_is_not_for_it() -> None:
     it = reader()
     hidden = [entry(n, Target.of(["bob"])) for n in (1, 2, 3)]
     assert it.take(hidden, 10) == b""
-    assert it.cursor == hidden[2].position
+    assert it.cursor == Cursor(hidden[2].position)
 
 
 def test_it_takes_nothing_where_there_is_no_room() -> None:

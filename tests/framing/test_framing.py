@@ -20,7 +20,7 @@ from tidewire.core import notices
 from tidewire.core.event import RESERVED_TYPES, check_type
 from tidewire.core.frame import NAMED, UNNAMED, Encoding
 from tidewire.core.log import Entry, Gap
-from tidewire.core.position import Position
+from tidewire.core.position import Cursor, Position
 
 FOLDER = Path(__file__).parent
 LINE_ENDS = "\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
@@ -145,7 +145,7 @@ def frames(made: Sequence[Event], encoding: Encoding) -> tuple[bytes, list[Entry
         Entry(Position(1_764_000_000_000, offset, "k3f9"), event.type, event.target, event.body)
         for offset, event in enumerate(made, 1)
     ]
-    return b"".join(map(encoding.entry, entries)), entries
+    return b"".join(encoding.entry(each, each.id) for each in entries), entries
 
 
 def check(found: list[Parsed], made: Sequence[Event], entries: list[Entry], named: bool) -> None:
@@ -205,8 +205,8 @@ def test_control_events_are_read_too_and_none_is_without_data(parser: Parser, na
     here = Position(1_764_000_000_000, 7, "k3f9")
     controls = [
         notices.connected({"clientId": "c"}, cursor=str(here), now=1),
-        notices.gap(Gap("1-2-\u2028abc", here, "expired"), now=1),
-        notices.ping(here, sequence=1, now=1),
+        notices.gap(Gap("1-2-\u2028abc", here, "expired"), cursor=Cursor(here), now=1),
+        notices.ping(Cursor(here), sequence=1, now=1),
         notices.auth_expiring(2, now=1),
         notices.problem(TidewireError("\r\n\u2029"), now=1),
         notices.disconnecting("shutdown", 250, now=1),

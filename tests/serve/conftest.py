@@ -1,3 +1,4 @@
+import resource
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,3 +26,11 @@ def dev_server(tmp_path: Path, env: dict[str, str]) -> Iterator[DevServer]:
     """`tidewire serve --dev`, with no configuration at all, on a free port."""
     with running([COMMAND, "serve", "--dev", "--port", "0"], tmp_path, env) as process:
         yield DevServer(process, url_in(process), env, tmp_path)
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -77,7 +77,7 @@ async def test_an_event_in_the_very_step_in_which_the_time_is_up_is_not_passed_o
     monkeypatch.setattr("tidewire.transports.polling.asyncio.wait", wait_and_publish)
     answer = await asyncio.wait_for(await house.held(Identity("alice")), 5)
     assert [entry.type for entry in answer.entries] == ["late"]
-    assert answer.cursor == answer.entries[0].position
+    assert answer.cursor == Cursor(answer.entries[0].position)
 
 
 async def test_a_poll_that_was_held_sees_what_may_be_seen_when_it_answers(house: House) -> None:
@@ -114,4 +114,4 @@ async def test_a_quiet_poll_moves_its_cursor_over_what_was_not_for_it(
     monkeypatch.setattr("tidewire.transports.polling.asyncio.wait", publish_and_wait)
     answer = await asyncio.wait_for(await house.held(Identity("alice")), 5)
     assert answer.entries == []
-    assert answer.cursor == house.hub.position
+    assert answer.cursor == house.hub.cursor
