@@ -2,8 +2,9 @@
 
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -38,6 +39,7 @@ class Node:
         *,
         spool: Path | None = None,
         settings: dict[str, str] | None = None,
+        options: Sequence[str] = (),
     ) -> None:
         """Prepares it; `start` starts it.
 
@@ -47,11 +49,13 @@ class Node:
             log: the address of the log.
             spool: its spool directory, if it has one.
             settings: further settings.
+            options: further words of the command line.
         """
         self.name = name
         self.url = ""
         self._folder = folder
         self._log = log
+        self._options = options
         self._env = clean_environment(
             folder,
             SSE_JWT_SECRET=SECRET,
@@ -68,7 +72,7 @@ class Node:
         """Starts it and waits until it listens."""
         assert self._process is None or self._process.popen.poll() is not None, "it runs already"
         port = self.url.rpartition(":")[2] or "0"
-        command = [COMMAND, "serve", "--log", self._log, "--port", port]
+        command = [COMMAND, "serve", "--log", self._log, "--port", port, *self._options]
         self._process = Process(command, self._folder, self._env)
         self.url = url_in(self._process)
 
@@ -82,6 +86,11 @@ class Node:
 
     def thaw(self) -> None:
         self._signal(signal.SIGCONT)
+
+    def hang_up(self) -> None:
+        """Sends SIGHUP to the process that was started, and not to those that it has started."""
+        assert self._process is not None
+        self._process.popen.send_signal(signal.SIGHUP)
 
     @property
     def output(self) -> str:
@@ -103,6 +112,20 @@ class Node:
         answer = await self._get("/api/realtime/cursor", bearer(who))
         assert answer is not None
         return str(answer.json()["cursor"])
+
+    async def monitor(self, who: Who) -> dict[str, Any]:
+        """What an administrator is told of all nodes, by whichever process answers."""
+        answer = await self._get("/api/realtime/monitor", bearer(who))
+        assert answer is not None
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def metrics(self, who: Who) -> str:
+        """The same for Prometheus."""
+        answer = await self._get("/metrics", bearer(who))
+        assert answer is not None
+        return answer.text
 
     async def _get(self, path: str, headers: dict[str, str] | None = None) -> httpx.Response | None:
         async with httpx.AsyncClient(base_url=self.url, trust_env=False, timeout=3) as http:

@@ -226,7 +226,12 @@ class Scene:
 
 @asynccontextmanager
 async def scene_of(
-    log: str, folder: Path, *, names: Sequence[str] = ("a", "b"), spools: bool = False
+    log: str,
+    folder: Path,
+    *,
+    names: Sequence[str] = ("a", "b"),
+    spools: bool = False,
+    options: Sequence[str] = (),
 ) -> AsyncIterator[Scene]:
     """A scene in which events flow.
 
@@ -235,13 +240,14 @@ async def scene_of(
         folder: for output and spools.
         names: of the nodes.
         spools: whether each node has a spool directory.
+        options: further words of each node's command line.
     """
     nodes = []
     for name in names:
         spool = folder / f"spool-{name}" if spools else None
         if spool is not None:
             spool.mkdir()
-        nodes.append(Node(name, folder, log, spool=spool))
+        nodes.append(Node(name, folder, log, spool=spool, options=options))
     scene: Scene | None = None
     try:
         await asyncio.gather(*(asyncio.to_thread(node.start) for node in nodes))
