@@ -312,6 +312,10 @@ class LogAway(Unavailable):
         super().__init__(detail, retry_after=retry_after, **extra)
         self.in_doubt = in_doubt
 
+    def again(self) -> "LogAway":
+        """The same, to be raised anew: an error that is kept keeps all that it passes."""
+        return LogAway(self.detail, in_doubt=self.in_doubt, retry_after=self.retry_after)
+
 
 class SpoolFull(Unavailable):
     """The log is away, and the spool that stands in for it takes no more."""

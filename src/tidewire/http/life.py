@@ -117,7 +117,7 @@ class Life:
     async def _try_to_start(self) -> Node:
         now = self._clock.monotonic()
         if self._unreached is not None and now < self._unreached[0] + START_AGAIN_SECONDS:
-            raise self._unreached[1]
+            raise self._unreached[1].again()
         try:
             node = await self._make_node()
         except LogAway as error:

@@ -51,6 +51,10 @@ TRY_LAST: Final = 1.0
 upwards."""
 
 
+LAST_SECONDS: Final = 0.5
+"""How long the last try may take, when the process ends."""
+
+
 class State(Enum):
     """Where the lane leads."""
 
@@ -164,7 +168,7 @@ class FallbackLog:
             if self.state is State.SHARED:
                 try:
                     if self.log.away is not None:
-                        raise self.log.away
+                        raise self.log.away.again()
                     found = await self.log.commit(self._writer.producer, batches)
                 except LogAway as error:
                     self._leave(error)
@@ -305,7 +309,7 @@ class FallbackLog:
         newest: int | None = None,
     ) -> Page:
         if self.log.away is not None:
-            raise self.log.away
+            raise self.log.away.again()
         return await self.log.read(since, limit=limit, max_bytes=max_bytes, newest=newest)
 
     def recall(self, after: Position, *, limit: int, max_bytes: int) -> Page | None:
@@ -372,9 +376,21 @@ class FallbackLog:
             self._returning.cancel()
             await asyncio.gather(self._returning, return_exceptions=True)
         await self._writer.close()
+        if self._spool.events:
+            await self._bring_home_at_last()
         await self.log.close()
         for file in (*self._taken_over, *([self._file] if self._file else [])):
             file.close(remove=file is self._file and not self._spool.events)
+
+    async def _bring_home_at_last(self) -> None:
+        try:
+            async with asyncio.timeout(LAST_SECONDS):
+                await self._bring_home()
+        except (LogAway, TimeoutError) as error:
+            left = "stay on disk" if self._folder is not None else "are lost with this process"
+            self._journal.note(
+                f"events that the log never took {left}", error=error, events=self._spool.events
+            )
 
 
 def _full() -> SpoolFull:

@@ -102,8 +102,11 @@ def _by_sentinel(url: str, options: dict[str, Any]) -> Connector:
 class Link:
     """A connection on which one request is under way at a time."""
 
-    def __init__(self, connect: Callable[[], AbstractConnection]) -> None:
+    def __init__(self, connect: Callable[[], AbstractConnection], *, repeats: bool = False) -> None:
+        """``repeats``: what is asked may be asked twice, where the connection turns out to have
+        been cut since it was used last."""
         self._make = connect
+        self._repeats = repeats
         self._connection: AbstractConnection | None = None
         self._turn = asyncio.Lock()
         self._closed = False
@@ -128,25 +131,34 @@ class Link:
             LogAway: Redis cannot be reached, or is too slow.
         """
         async with self._turn:
-            connection = await self._connected()
+            was_kept = self._connection is not None
             try:
-                # Not the library's own time for an answer: it takes a slow one for none.
-                async with asyncio.timeout(seconds):
-                    await connection.send_packed_command(
-                        connection.pack_commands(commands), check_health=False
-                    )
-                    answers = [await _answer(connection) for _ in commands]
-            except (RedisError, OSError, TimeoutError) as error:
-                await self._drop()
-                raise _away(error, in_doubt=True) from error
-            except BaseException:
-                # Left in mid-answer: the next request would read the rest of this one.
-                await self._drop()
-                raise
-            if any(isinstance(answer, LogAway) for answer in answers):
-                # Perhaps it was moved, or this is no longer who takes writes: ask for the way.
-                await self._drop()
-            return answers
+                return await self._ask(commands, seconds)
+            except LogAway as error:
+                if not (self._repeats and was_kept) or isinstance(error.__cause__, TimeoutError):
+                    raise
+            return await self._ask(commands, seconds)
+
+    async def _ask(self, commands: Sequence[Sequence[Word]], seconds: float) -> list[Any]:
+        connection = await self._connected()
+        try:
+            # Not the library's own time for an answer: it takes a slow one for none.
+            async with asyncio.timeout(seconds):
+                await connection.send_packed_command(
+                    connection.pack_commands(commands), check_health=False
+                )
+                answers = [await _answer(connection) for _ in commands]
+        except (RedisError, OSError, TimeoutError) as error:
+            await self._drop()
+            raise _away(error, in_doubt=True) from error
+        except BaseException:
+            # Left in mid-answer: the next request would read the rest of this one.
+            await self._drop()
+            raise
+        if any(isinstance(answer, LogAway) for answer in answers):
+            # Perhaps it was moved, or this is no longer who takes writes: ask for the way.
+            await self._drop()
+        return answers
 
     async def _connected(self) -> AbstractConnection:
         if self._closed:
@@ -154,7 +166,7 @@ class Link:
         if self._connection is None:
             connection = self._make()
             try:
-                async with asyncio.timeout(CONNECT_SECONDS * 2):
+                async with asyncio.timeout(CONNECT_SECONDS):
                     await connection.connect()  # type: ignore[no-untyped-call]
             except (RedisError, OSError, TimeoutError) as error:
                 await _disconnect(connection)

@@ -79,7 +79,7 @@ class RedisLog:
         self._decisions = f"{self._slot}:decisions"
         self._connector = connect
         self.link = Link(connect)
-        self._reading = Link(connect)
+        self._reading = Link(connect, repeats=True)
         self._hearing = Link(connect)
         self._append = Script(_source("append.lua"))
         self._read = Script(_source("read.lua"))
