@@ -1,8 +1,7 @@
 -- Appends to the log, trims it, and begins a new epoch where the log is not what the caller knew.
 --
--- KEYS  1 log: a stream whose entry ids are <ms>-<offset>   2 meta: a hash
---       3… one for each idempotency key that the call names
--- ARGV  1 now, ms ('' = the server's)   2 the name of an epoch, if one has to begin
+-- KEYS  1, 2 as in prelude.lua   3… one for each idempotency key that the call names
+-- ARGV  1 as in prelude.lua   2 the name of an epoch, if one has to begin
 --       3 the highest offset that the caller has seen
 --       4 events, 5 bytes, 6 ms of age that are kept
 --       7 until when the caller waits for an answer, ms ('' = for ever)
@@ -17,15 +16,6 @@
 -- A script is atomic but not rolled back, so everything is looked at before the first write.
 if redis.replicate_commands then redis.replicate_commands() end
 
-local log, meta = KEYS[1], KEYS[2]
-local number = tonumber
-local function text(n) return string.format('%d', n) end
-
-local now = number(ARGV[1])
-if not now then
-  local time = redis.call('TIME')
-  now = number(time[1]) * 1000 + math.floor(number(time[2]) / 1000)
-end
 local new_epoch, seen = ARGV[2], number(ARGV[3])
 local max_events, max_bytes, max_age = number(ARGV[4]), number(ARGV[5]), number(ARGV[6])
 local patience, producer, count = number(ARGV[7]), ARGV[8], number(ARGV[9])

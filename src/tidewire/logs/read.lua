@@ -1,7 +1,7 @@
 -- Reads a page of the log. Writes nothing.
 --
--- KEYS  1 log   2 meta
--- ARGV  1 now, ms ('' = the server's)   2 ms of age that are kept
+-- KEYS  1, 2 as in prelude.lua
+-- ARGV  1 as in prelude.lua   2 ms of age that are kept
 --       3 the highest offset that the caller has seen
 --       4 entries at most   5 bytes at most
 --       6 without a cursor: start at most so many entries before the head (-1 = anywhere)
@@ -9,15 +9,6 @@
 --
 -- Returns {head, floor, start, reason of a gap or '', entries}; or nothing where the log is not
 -- what the caller knew and a new epoch has to begin.
-local log, meta = KEYS[1], KEYS[2]
-local number = tonumber
-local function text(n) return string.format('%d', n) end
-
-local now = number(ARGV[1])
-if not now then
-  local time = redis.call('TIME')
-  now = number(time[1]) * 1000 + math.floor(number(time[2]) / 1000)
-end
 local cut, seen = now - number(ARGV[2]), number(ARGV[3])
 local limit, max_bytes, replay, mode = number(ARGV[4]), number(ARGV[5]), number(ARGV[6]), ARGV[7]
 

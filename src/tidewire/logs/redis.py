@@ -81,8 +81,8 @@ class RedisLog:
         self.link = Link(connect)
         self._reading = Link(connect, repeats=True)
         self._hearing = Link(connect)
-        self._append = Script(_source("append.lua"))
-        self._read = Script(_source("read.lua"))
+        self._append = Script(_source("prelude.lua") + _source("append.lua"))
+        self._read = Script(_source("prelude.lua") + _source("read.lua"))
         self._writer = Writer(self._commit, clock or SystemClock())
         self._recent: Recent | None = None
         self._seen = 0
