@@ -16,6 +16,7 @@ are not, what comes is still checked, only the moment of a gap is free within th
 import asyncio
 import json
 import re
+import time
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
@@ -42,10 +43,8 @@ from tidewire.transports.asgi import Message
 from tidewire.transports.filters import Filter
 from tidewire.transports.polling import PollAnswer, PollRequest, poll
 
-TURNS: Final = 20_000
-"""Turns of the event loop within which everything must have settled."""
-
 PATIENCE: Final = 10.0
+"""Seconds within which everything must have settled."""
 
 # What a run is made of
 
@@ -774,12 +773,10 @@ class World:
     async def settle(self) -> None:
         """Waits until there is nothing more to do, then checks what was owed."""
         self.log.gate.set()
-        for _ in range(TURNS):
-            if self.is_settled():
-                break
+        end = time.monotonic() + PATIENCE
+        while not self.is_settled():
+            assert time.monotonic() < end, "not everything that could be delivered was"
             await asyncio.sleep(0)
-        else:
-            raise AssertionError("not everything that could be delivered was")
         self.verify_all()
         for client in self.clients:
             if (stream := client.stream) is not None:
