@@ -18,6 +18,10 @@ ROUTES = {
     ("get", "/api/auth/sse-token"),
     ("post", "/api/auth/sse-token/refresh"),
     ("post", "/api/auth/revoke"),
+    ("get", "/api/sse/health"),
+    ("post", "/api/sse/health"),
+    ("get", "/api/realtime/monitor"),
+    ("get", "/metrics"),
     ("get", "/livez"),
     ("get", "/readyz"),
 }

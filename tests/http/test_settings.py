@@ -1,6 +1,8 @@
 """The settings: each is read, and a wrong one is refused by its name."""
 
+import logging
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +16,12 @@ from tidewire.http.settings import unknown_settings
 
 READ: list[tuple[str, str, str, Any]] = [
     # the variable, what it is set to, the field, its value
-    ("TIDEWIRE_LOG_URL", "memory:x", "log_url", "memory:x"),
+    ("TIDEWIRE_LOG_URL", "redis://a.test", "log_address", "redis://a.test"),
+    ("DRAGONFLY_URL", "redis://b.test", "log_address", "redis://b.test"),
+    ("REDIS_URL", "redis://c.test", "log_address", "redis://c.test"),
+    ("TIDEWIRE_LOG_NAME", "orders", "log_name", "orders"),
+    ("TIDEWIRE_SPOOL_DIR", "/var/spool/x", "spool_dir", Path("/var/spool/x")),
+    ("TIDEWIRE_METRICS_TOKEN", "scrape", "metrics_token", SecretStr("scrape")),
     ("TIDEWIRE_RETENTION_EVENTS", "7", "retention_events", 7),
     ("TIDEWIRE_RETENTION_SECONDS", "1.5", "retention_seconds", 1.5),
     ("TIDEWIRE_RETENTION_BYTES", "4096", "retention_bytes", 4096),
@@ -47,7 +54,7 @@ READ: list[tuple[str, str, str, Any]] = [
 @pytest.fixture(autouse=True)
 def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
-        if name.startswith(("TIDEWIRE_", "SSE_", "NEXTAUTH_", "RATE_")):
+        if name.startswith(("TIDEWIRE_", "SSE_", "NEXTAUTH_", "RATE_", "REDIS_", "DRAGONFLY_")):
             monkeypatch.delenv(name)
 
 
@@ -96,6 +103,91 @@ def test_a_log_that_there_is_not_is_refused_by_name(
     assert "password" not in str(raised.value)
 
 
+ADDRESSES = ("TIDEWIRE_LOG_URL", "DRAGONFLY_URL", "REDIS_URL")
+PASSWORD = "hunter2-of-redis"
+
+
+@pytest.mark.parametrize("unset", range(len(ADDRESSES)))
+def test_the_log_is_where_the_first_of_the_addresses_says(
+    monkeypatch: pytest.MonkeyPatch, unset: int
+) -> None:
+    for name in ADDRESSES[unset:]:
+        monkeypatch.setenv(name, f"redis://{name}.test")
+    assert Settings.load().log_address == f"redis://{ADDRESSES[unset]}.test"
+
+
+def test_without_an_address_the_log_is_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings.load().log_address == "memory:"
+    for name in ADDRESSES:
+        monkeypatch.setenv(name, "")
+    assert Settings.load().log_address == "memory:"
+
+
+def test_memory_is_named_where_redis_is_for_something_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://sessions.test")
+    monkeypatch.setenv("TIDEWIRE_LOG_URL", "memory:")
+    assert Settings.load().log_address == "memory:"
+
+
+@pytest.mark.parametrize("variable", [*ADDRESSES, "RATE_LIMIT_REDIS_URL"])
+def test_a_password_of_redis_is_not_in_what_is_printed_of_the_settings(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, f"redis://:{PASSWORD}@redis.test:6379/0")
+    settings = Settings.load()
+    shown = repr(settings) + str(settings) + settings.model_dump_json()
+    assert PASSWORD not in shown + repr(settings.model_dump())
+
+
+@pytest.mark.parametrize("variable", ADDRESSES)
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"redis://:{PASSWORD}@redis.test:port",
+        f"redis://:{PASSWORD}@redis.test:99999999",
+        f"redis://:{PASSWORD}@[redis.test",
+        f"redis+sentinel://:{PASSWORD}@redis.test:x/name",
+        f"redis+sentinel://:{PASSWORD}@redis.test",
+        f"rediss+sentinel://:{PASSWORD}@redis.test/name/database",
+        f"reddis://:{PASSWORD}@redis.test",
+        f"redis//:{PASSWORD}@redis.test",
+        f"redis//{PASSWORD}@redis.test",
+        f"{PASSWORD}@redis.test",
+        f"{PASSWORD}@redis.test:6379/0",
+        PASSWORD,
+    ],
+)
+def test_a_bad_address_is_refused_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, variable: str, address: str
+) -> None:
+    monkeypatch.setenv(variable, address)
+    with caplog.at_level(logging.DEBUG), pytest.raises(ConfigurationError) as raised:
+        Tidewire(dev=True)
+    assert PASSWORD not in str(raised.value) + repr(raised.value) + caplog.text
+
+
+@pytest.mark.parametrize("name", ["two words", "{braces}", "x" * 65, "é"])
+def test_a_name_of_the_log_that_is_none_is_refused_by_the_name_of_its_setting(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://redis.test")
+    monkeypatch.setenv("TIDEWIRE_LOG_NAME", name)
+    with pytest.raises(ConfigurationError, match=r"^TIDEWIRE_LOG_NAME: "):
+        Tidewire(dev=True)
+
+
+def test_a_spool_folder_that_is_none_is_refused_by_the_name_of_its_setting(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("REDIS_URL", "redis://redis.test")
+    monkeypatch.setenv("TIDEWIRE_SPOOL_DIR", str(tmp_path / "file"))
+    with pytest.raises(ConfigurationError, match=r"^TIDEWIRE_SPOOL_DIR: "):
+        Tidewire(dev=True)
+
+
 def test_the_secret_of_streams_goes_before_the_secret_of_sessions(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -136,7 +228,7 @@ def test_what_is_given_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_secret_is_not_in_what_is_printed_of_the_settings() -> None:
-    settings = Settings.load(sse_jwt_secret=SECRET, nextauth_secret=SECRET)
+    settings = Settings.load(sse_jwt_secret=SECRET, nextauth_secret=SECRET, metrics_token=SECRET)
     assert SECRET not in repr(settings) + str(settings) + settings.model_dump_json()
 
 
