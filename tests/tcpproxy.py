@@ -179,6 +179,8 @@ class _Connection:
         self._was_asked = False
         """Whether a request has passed whose answer is to be cut."""
         self._tail = b""
+        self._is_over = False
+        """Whether nothing more may be asked."""
         self.task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
@@ -187,7 +189,7 @@ class _Connection:
         try:
             # Where packets vanish, nobody learns whether somebody would have listened.
             await self._proxy.gate.wait()
-            reader, writer = await asyncio.open_connection("127.0.0.1", self._proxy.target)
+            reader, writer = await self._open()
             writers.append(writer)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._carry_requests(writer))
@@ -201,6 +203,15 @@ class _Connection:
                 with suppress(OSError):
                     await each.wait_closed()
 
+    async def _open(self) -> tuple[Reader, Writer]:
+        opening = asyncio.create_task(asyncio.open_connection("127.0.0.1", self._proxy.target))
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            # A connection that is there in the very step in which it is not wanted any more.
+            opening.add_done_callback(_abort_opened)
+            raise
+
     def reset(self) -> None:
         _reset_at_close(self._writer)
         self.task.cancel()
@@ -209,6 +220,8 @@ class _Connection:
         while data := await self._reader.read(CHUNK):
             await self._proxy.gate.wait()
             self._look_at(data)
+            if self._is_over:
+                return
             target.write(data)
             await target.drain()
         await self._proxy.gate.wait()
@@ -224,6 +237,7 @@ class _Connection:
             if cut is not None and self._is_cut(cut, data):
                 self._writer.write(data[: int(len(data) * cut.keep)])
                 # What was asked has its effect: the other side hears an end, and no reset.
+                self._is_over = True
                 target.write_eof()
                 _reset_at_close(self._writer)
                 self._writer.transport.abort()
@@ -253,6 +267,11 @@ class _Connection:
             self._proxy.cut = None
         self._proxy.cuts += 1
         return True
+
+
+def _abort_opened(opening: "asyncio.Task[tuple[Reader, Writer]]") -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result()[1].transport.abort()
 
 
 class _WasCut(Exception):

@@ -34,7 +34,7 @@ from tidewire.core.control import LocalBus
 from tidewire.core.event import Event
 from tidewire.core.hub import Hub
 from tidewire.core.keeper import Keeper, Phase
-from tidewire.core.log import Clearable, EventLog, Gap, Page
+from tidewire.core.log import Clearable, EventLog, Gap, Page, Recalling
 from tidewire.core.position import Cursor, Edge, Position, Since
 from tidewire.core.reader import HIGH_WATER, Reader, ReaderState
 from tidewire.core.target import Identity
@@ -489,6 +489,8 @@ class LaggingLog:
         self.append = log.append
         self.read = log.read
         self.close = log.close
+        if isinstance(log, Recalling):
+            self.recall = log.recall
         self.log = log
         self.gate = asyncio.Event()
         self.gate.set()

@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidewire.core.errors import InvalidCursor
-from tidewire.core.position import Cursor, Edge, Position, new_epoch, parse_since
+from tidewire.core.position import (
+    MAX_CURSOR_LENGTH,
+    MAX_SEEN,
+    Cursor,
+    Edge,
+    Position,
+    new_epoch,
+    parse_since,
+)
 
 numbers = st.integers(0, 10**15)
 epochs = st.from_regex(r"[a-z0-9]{4,8}", fullmatch=True)
@@ -129,3 +137,54 @@ def test_epochs_are_drawn_as_positions_hold_them() -> None:
     drawn = {new_epoch() for _ in range(100)}
     assert len(drawn) == 100
     assert all(re.fullmatch(r"[a-z0-9]{4,8}", epoch) for epoch in drawn)
+
+
+def test_a_cursor_remembers_the_last_that_was_seen_of_each_producer() -> None:
+    start = Position(1, 1, "abcd")
+    cursor = Cursor(start).saw("sb", 5).saw("sa", 2).saw("sb", 6)
+    assert cursor == Cursor(start, (("sa", 2), ("sb", 6)))
+    assert [cursor.last_seen(name) for name in ("sa", "sb", "sc")] == [2, 6, 0]
+
+
+def test_what_was_seen_of_a_spool_never_goes_back() -> None:
+    cursor = Cursor(Position(1, 1, "abcd"), (("sa", 5),))
+    assert cursor.saw("sa", 5) is cursor
+    assert cursor.saw("sa", 4) is cursor
+    assert cursor.saw("sb", 0) is cursor
+
+
+def test_a_producer_is_forgotten_when_all_that_was_seen_of_it_stands_behind_the_cursor() -> None:
+    start, then = Position(1, 1, "abcd"), Position(2, 2, "abcd")
+    cursor = Cursor(start, (("sa", 5), ("sb", 7)))
+    assert cursor.passed(then, "sa", 4) == Cursor(then, cursor.seen)
+    assert cursor.passed(then, "sa", 5) == Cursor(then, (("sb", 7),))
+    # What was thought to come as the fifth never came; others of it came after.
+    assert cursor.passed(then, "sa", 9) == Cursor(then, (("sb", 7),))
+    assert cursor.passed(then, "sc", 9) == Cursor(then, cursor.seen)
+    assert Cursor(start).passed(then, "sa", 9) == Cursor(then)
+
+
+def test_a_cursor_that_is_moved_keeps_what_was_seen() -> None:
+    cursor = Cursor(Position(1, 1, "abcd"), (("sa", 5),))
+    assert cursor.moved(Position(9, 9, "wxyz")) == Cursor(Position(9, 9, "wxyz"), (("sa", 5),))
+
+
+@given(positions, st.lists(st.tuples(names, numbers), max_size=30))
+def test_whatever_a_cursor_has_seen_it_can_be_sent_and_read_back(
+    position: Position, seen: list[tuple[str, int]]
+) -> None:
+    cursor = Cursor(position)
+    for name, number in seen:
+        cursor = cursor.saw(name, number)
+    assert len(cursor.seen) <= MAX_SEEN
+    assert Cursor.parse(str(cursor)) == cursor
+
+
+def test_the_longest_cursor_that_there_can_be_is_short_enough_to_come_back() -> None:
+    most = 9_999_999_999_999_999
+    cursor = Cursor(Position(most, most, "abcdefgh"))
+    for n in range(MAX_SEEN + 2):
+        cursor = cursor.saw(f"sprodu{n:02}", most)
+    assert len(cursor.seen) == MAX_SEEN
+    assert len(str(cursor)) <= MAX_CURSOR_LENGTH
+    assert Cursor.parse(str(cursor)) == cursor

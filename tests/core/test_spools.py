@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fakes import FakeClock, FakeJournal, FakeSink
+from tidewire.core.control import LocalBus
 from tidewire.core.errors import LogAway
 from tidewire.core.event import Event
 from tidewire.core.hub import Hub
+from tidewire.core.keeper import Keeper, Phase
 from tidewire.core.log import Entry, Gap, Page
 from tidewire.core.notices import ping
 from tidewire.core.position import Cursor, Edge, Position, Since
@@ -19,6 +21,8 @@ from tidewire.core.reader import HIGH_WATER, Reader, ReaderState
 from tidewire.core.target import EVERYONE, Identity
 from tidewire.logs.memory import MemoryLog
 from tidewire.logs.retention import Retention
+from tidewire.transports.asgi import Message
+from tidewire.transports.polling import PollAnswer, PollRequest, poll
 
 OURS: Final = "sours000"
 THEIRS: Final = "stheirs0"
@@ -266,3 +270,122 @@ async def test_while_the_log_is_away_a_reader_behind_waits_and_loses_nothing(
     log.away = False
     await live(reader)
     assert numbers(sink) == [1, 2, 3]
+
+
+# Polls
+
+
+class RecallingLog(ScriptedLog):
+    """One that remembers on this node what it has yielded."""
+
+    def recall(self, after: Position, *, limit: int, max_bytes: int) -> Page | None:
+        entries = tuple(e for e in self.kept if e.position.offset > after.offset)
+        return Page(after, entries[:limit], self.end)
+
+
+def kept(hub: Hub) -> Keeper:
+    """A keeper that is open without its ticks, which come by the real clock."""
+    keeper = Keeper(hub, LocalBus(), clock=FakeClock(), journal=FakeJournal())
+    keeper.phase = Phase.OPEN
+    return keeper
+
+
+@pytest.fixture
+def keeper(hub: Hub) -> Keeper:
+    return kept(hub)
+
+
+async def stays() -> Message:
+    """A client who does not leave."""
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def polled(
+    keeper: Keeper, cursor: Cursor, *, limit: int = 500, wait: float = 0
+) -> PollAnswer:
+    request = PollRequest(since=cursor, limit=limit, wait=wait)
+    return await poll(keeper, Identity("ann"), request, stays)
+
+
+def places(answer: PollAnswer) -> list[str]:
+    return [str(entry.position) for entry in answer.entries]
+
+
+async def test_polls_see_what_is_afloat_and_their_cursors_go_on(
+    hub: Hub, keeper: Keeper, log: ScriptedLog
+) -> None:
+    await log.say(home(1, 1, spooled=False))
+    await log.say(afloat(2), afloat(3), afloat(4))
+    first = await polled(keeper, Cursor(START), limit=2)
+    assert places(first) == [f"1-1-{EPOCH}", f"7-2-{OURS}"]
+    assert (str(first.cursor), first.more) == (f"1-1-{EPOCH}~{OURS}.2", True)
+    second = await polled(keeper, first.cursor, limit=2)
+    assert places(second) == [f"7-3-{OURS}", f"7-4-{OURS}"]
+    assert (str(second.cursor), second.more) == (f"1-1-{EPOCH}~{OURS}.4", False)
+    assert (await polled(keeper, second.cursor)).empty
+    await log.say(home(2, 2), home(3, 3), home(4, 1, THEIRS), home(5, 4), home(6, 5))
+    third = await polled(keeper, first.cursor)
+    assert places(third) == [f"{n}-{n}-{EPOCH}" for n in (3, 4, 5, 6)]
+    fourth = await polled(keeper, second.cursor)
+    assert places(fourth) == [f"{n}-{n}-{EPOCH}" for n in (4, 6)]
+    assert third.cursor == fourth.cursor == hub.cursor == Cursor(Position(6, 6, EPOCH))
+
+
+async def test_a_poll_sees_what_is_remembered_and_what_is_afloat_while_the_log_is_away() -> None:
+    log = RecallingLog()
+    hub = Hub(log, clock=FakeClock(), journal=FakeJournal())
+    await hub.start()
+    keeper = kept(hub)
+    await log.say(home(1, 1, spooled=False), home(2, 1, THEIRS))
+    await log.say(afloat(2))
+    log.away = True
+    answer = await polled(keeper, Cursor(START, ((THEIRS, 1),)))
+    assert places(answer) == [f"1-1-{EPOCH}", f"7-2-{OURS}"]
+    assert (str(answer.cursor), answer.more) == (f"2-2-{EPOCH}~{OURS}.2", False)
+    await hub.stop()
+
+
+async def test_a_held_poll_is_answered_by_what_a_spool_accepts(
+    hub: Hub, keeper: Keeper, log: ScriptedLog
+) -> None:
+    task = asyncio.create_task(polled(keeper, Cursor(START), wait=60))
+    while not hub.live:  # noqa: ASYNC110 - nothing tells of it
+        await asyncio.sleep(0)
+    await log.say(afloat(1))
+    answer = await asyncio.wait_for(task, 5)
+    assert (places(answer), str(answer.cursor)) == ([f"7-1-{OURS}"], f"{START}~{OURS}.1")
+
+
+async def test_a_held_poll_is_not_answered_by_what_its_cursor_has_seen(
+    hub: Hub, keeper: Keeper, log: ScriptedLog
+) -> None:
+    """It waits for what is new, and its cursor goes on over the rest."""
+    task = asyncio.create_task(polled(keeper, Cursor(START, ((THEIRS, 2),)), wait=60))
+    while not hub.live:  # noqa: ASYNC110 - nothing tells of it
+        await asyncio.sleep(0)
+    await log.say(home(1, 1, THEIRS), home(2, 2, THEIRS))
+    assert not task.done()
+    await log.say(home(3, 3, THEIRS))
+    answer = await asyncio.wait_for(task, 5)
+    assert places(answer) == [f"3-3-{EPOCH}"]
+    assert answer.cursor == Cursor(Position(3, 3, EPOCH))
+
+
+async def test_a_log_of_one_producer_hides_nothing_from_a_cursor_that_has_seen_spools() -> None:
+    """Such a cursor comes from before the log was another one."""
+    log = MemoryLog(Retention(), clock=FakeClock())
+    hub = Hub(log, clock=FakeClock(), journal=FakeJournal())
+    await hub.start()
+    _, sink = attached(hub, Cursor(hub.position, ((THEIRS, 2),)))
+    start = hub.position
+    await hub.publish([Event("notification", {"n": n}) for n in (1, 2)])
+    async with asyncio.timeout(5):
+        while hub.position == start:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0)
+    late, behind = attached(hub, Cursor(start, ((THEIRS, 2),)))
+    await live(late)
+    answer = await polled(kept(hub), Cursor(start, ((THEIRS, 2),)))
+    assert numbers(sink) == numbers(behind) == [1, 2]
+    assert [entry.position.offset for entry in answer.entries] == [1, 2]
+    await hub.stop()

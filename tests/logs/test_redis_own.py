@@ -182,6 +182,51 @@ def _keys(redis: Redis) -> list[str]:
     return [str(key) for key in found]
 
 
+async def test_its_scripts_touch_no_key_that_their_calls_do_not_declare(
+    shared: Shared, redis: Redis
+) -> None:
+    log = shared.log(Retention(events=3, seconds=3600))
+    await log.begin()
+    listening, telling = await asyncio.open_connection("127.0.0.1", redis.port, limit=1 << 24)
+    telling.write(b"MONITOR\r\n")
+    assert await listening.readline() == b"+OK\r\n"
+    for scope in ("ann:k", "bob:k", "ann:k"):
+        await log.append(events(3), key=IdempotencyKey(scope, "digest"))
+    for since in (Edge.EARLIEST, Edge.LATEST, 0, 10**15, Cursor(Position(1, 1, "zzzz99"))):
+        await log.read(since, newest=1)
+    redis.command("DEL", shared.key("meta"))
+    await log.append([event()])
+    await log.clear()
+    end = secrets.token_hex(8)
+    redis.command("ECHO", end)
+    declared: set[str] = set()
+    touched: list[str] = []
+    async with asyncio.timeout(PATIENCE):
+        while end not in (line := (await listening.readline()).decode()):
+            command, *words = re.findall(r'"((?:[^"\\]|\\.)*)"', line)
+            if command in ("EVALSHA", "EVAL"):
+                declared = {*words[2 : 2 + int(words[1])]}
+            elif " lua]" in line and words:
+                touched.append(command)
+                assert words[0] in declared, line
+    telling.close()
+    assert {"GET", "SET", "HMGET", "HSET", "DEL", "XADD", "XTRIM", "XRANGE"} <= {*touched}
+
+
+async def test_a_redis_that_has_forgotten_the_scripts_is_taught_them_again(
+    shared: Shared, redis: Redis
+) -> None:
+    log = shared.log()
+    await log.append([event()])
+    redis.command("SCRIPT", "FLUSH")
+    assert offsets(await log.read(Edge.EARLIEST)) == [1]
+    [position] = await log.append([event()])
+    assert position.offset == 2
+    before = calls(redis)
+    await log.append([event()])
+    assert calls(redis) == before + 1
+
+
 # Parts that are lost
 
 

@@ -294,27 +294,30 @@ class Unavailable(ServiceError):
 class LogAway(Unavailable):
     """The log cannot be reached, or takes nothing.
 
+    What is told to whoever asked is that it is away. ``str()`` of the error says why, in the
+    words of the log's own server, which are for operators.
+
     Attributes:
+        reason: why.
         in_doubt: whether what was asked for may have been done all the same.
     """
 
     code = "LOG_AWAY"
     title = "The log is away"
 
-    def __init__(
-        self,
-        detail: str,
-        *,
-        in_doubt: bool = False,
-        retry_after: int | None = 1_000,
-        **extra: Any,
-    ) -> None:
-        super().__init__(detail, retry_after=retry_after, **extra)
+    def __init__(self, reason: str, *, in_doubt: bool = False) -> None:
+        super().__init__(
+            "The log of this server cannot be reached. Try again in a moment.", retry_after=1_000
+        )
+        self.reason = reason
         self.in_doubt = in_doubt
+
+    def __str__(self) -> str:
+        return self.reason
 
     def again(self) -> "LogAway":
         """The same, to be raised anew: an error that is kept keeps all that it passes."""
-        return LogAway(self.detail, in_doubt=self.in_doubt, retry_after=self.retry_after)
+        return LogAway(self.reason, in_doubt=self.in_doubt)
 
 
 class SpoolFull(Unavailable):

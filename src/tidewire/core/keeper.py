@@ -58,7 +58,7 @@ SWEEP_SECONDS: Final = 30.0
 CANARY_SECONDS: Final = 2.0
 HEAD_SECONDS: Final = 1.0
 
-UNHEARD_SECONDS: Final = 8.0
+UNHEARD_SECONDS: Final = 7.5
 """How long this node may not hear what it tells itself, before it is deaf."""
 
 WARN_BEFORE_MS: Final = 300_000

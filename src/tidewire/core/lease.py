@@ -43,6 +43,8 @@ class Lease:
         self._figures = figures
         self._next_attend = self._next_renew = 0.0
         self._told_at: float | None = None
+        self._ticked_at: float | None = None
+        self._was_alone = False
         self._begun = False
 
     def begin(self) -> None:
@@ -64,8 +66,14 @@ class Lease:
         """Renews the lease where that is due; lets go of the nodes whose lease is over, unless
         this node is ``alone`` for now and hears nobody."""
         now = self._clock.monotonic()
-        if now >= (self._next_attend if self._connections.touched else self._next_renew):
+        stood_still = self._ticked_at is not None and now - self._ticked_at > RENEW_SECONDS
+        if stood_still or (self._was_alone and not alone):
+            # This node has heard nothing of the others meanwhile, nor they of it.
+            self._presence.excuse(now)
+            self._attend(whole=True, asks=True)
+        elif now >= (self._next_attend if self._connections.touched else self._next_renew):
             self._attend()
+        self._ticked_at, self._was_alone = now, alone
         if alone or self.unheard_for() > RENEW_SECONDS:
             return
         for node, neighbour in self._presence.expire(now):

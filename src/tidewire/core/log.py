@@ -64,7 +64,8 @@ class Entry:
 
     def seen_by(self, cursor: Cursor) -> bool:
         """Whether a reader at this cursor has had it, out of turn."""
-        return bool(cursor.seen) and self.number <= cursor.last_seen(self.producer)
+        # Where a log has one producer nothing is numbered, and nothing comes out of turn.
+        return bool(cursor.seen) and 0 < self.number <= cursor.last_seen(self.producer)
 
     def pass_by(self, cursor: Cursor) -> Cursor:
         """The cursor of a reader who stood there, after this entry."""

@@ -64,7 +64,8 @@ elseif offset < seen then
   local _, many = string.gsub(epochs, ',', ',')
   if many >= 32 then epochs = string.gsub(epochs, '^[^,]*,', '', 1) end
 end
-if count > 0 then ms = math.max(now, ms) end
+-- The time of what is appended; without that the head stays what it is.
+local stamp = math.max(now, ms)
 
 local done = number(string.match(record, '^(%d+)')) or 0
 local results, added = {}, 0
@@ -76,11 +77,12 @@ for i, group in ipairs(groups) do
   elseif group.key then
     local digest, until_ms, where =
       string.match(redis.call('GET', group.key) or '', '^(%S+) (%d+) (%S+)$')
-    if digest and number(until_ms) > ms then
+    if digest and number(until_ms) > stamp then
       result = digest == group.digest and where or 'conflict'
     end
   end
   if not result then
+    ms = stamp
     result = string.format('%d-%d-%s', ms, offset + 1, epoch)
     if group.spooled then
       result = string.format('%d-%d-%s', group.accepted_at, group.first, producer)

@@ -118,7 +118,7 @@ class FallbackLog:
     def condition(self) -> Condition:
         """How it is; see `tidewire.core.log.Degradable`."""
         away = self.log.away
-        reason = self._reason if self.state is not State.SHARED else away.detail if away else ""
+        reason = self._reason if self.state is not State.SHARED else away.reason if away else ""
         return Condition(
             accepts=not self._spool.full,
             degraded=self.state is not State.SHARED or away is not None,
@@ -208,9 +208,11 @@ class FallbackLog:
             elif batch.last <= self._heard.get(producer, 0):
                 # The answer was lost, but it was heard.
                 first = self.log.heard_at(producer, batch.first)
-                batch.fail(LogAway("It is in the log.", in_doubt=True)) if first is None else (
+                if first is None:
+                    batch.fail(LogAway("It is in the log.", in_doubt=True))
+                else:
                     settle(batch, first)
-                )
+                    self._keys.remember(batch.key, batch.ids_from(first), self._clock.now())
             elif batch.key is not None and batch.key.scope in scopes:
                 twins.append(batch)
             elif not self._spool.room(events + len(batch.events), size + batch.size):
@@ -246,7 +248,7 @@ class FallbackLog:
 
     def _leave(self, error: LogAway) -> None:
         self.state = State.AWAY
-        self._reason = error.detail
+        self._reason = error.reason
         self._afloat += self._unheard
         self._unheard.clear()
         self._journal.note("the log is away; this node keeps going alone", error=error)
@@ -264,7 +266,7 @@ class FallbackLog:
                 return
             except LogAway as error:
                 self.state = State.AWAY
-                self._reason = error.detail
+                self._reason = error.reason
             except Exception as error:
                 self.state = State.AWAY
                 self._journal.note("bringing the spool home failed; it is tried again", error=error)

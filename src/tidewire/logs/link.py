@@ -109,7 +109,7 @@ class Link:
         self._repeats = repeats
         self._connection: AbstractConnection | None = None
         self._turn = asyncio.Lock()
-        self._closed = False
+        self._ended = asyncio.Event()
 
     async def call(self, *words: Word, seconds: float = ANSWER_SECONDS) -> Any:
         """Sends a command and returns its answer; connects first where that is needed.
@@ -161,7 +161,7 @@ class Link:
         return answers
 
     async def _connected(self) -> AbstractConnection:
-        if self._closed:
+        if self._ended.is_set():
             raise LogAway("The log is closed.")
         if self._connection is None:
             connection = self._make()
@@ -174,6 +174,9 @@ class Link:
             except BaseException:
                 await _disconnect(connection)
                 raise
+            if self._ended.is_set():
+                await _disconnect(connection)
+                raise LogAway("The log is closed.")
             self._connection = connection
         return self._connection
 
@@ -184,7 +187,7 @@ class Link:
 
     async def close(self) -> None:
         """Closes the connection for good."""
-        self._closed = True
+        self._ended.set()
         await self._drop()
 
 

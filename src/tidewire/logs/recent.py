@@ -73,10 +73,10 @@ class Recent:
         return Page(position, tuple(self._entries[begin:stop]), end)
 
     def find(self, producer: str, number: int) -> Position | None:
-        """Where an event of a producer stands; the last ones are found first."""
+        """What gave an event of a producer its id; the last ones are found first."""
         for entry in reversed(self._entries[self._first :]):
             if entry.producer == producer and entry.number == number:
-                return entry.position
+                return entry.accepted or entry.position
         return None
 
     def _trim(self) -> None:

@@ -127,7 +127,7 @@ class RedisLog:
             where any more; or that its key was used for something else.
 
         Raises:
-            LogAway: it cannot be reached, refuses, or the answer was lost twice.
+            LogAway: it cannot be reached, or refuses, or no answer came.
         """
         keys: list[Word] = []
         words: list[Word] = [self._patience(), producer, len(batches)]
@@ -140,15 +140,20 @@ class RedisLog:
             words += [IDEMPOTENCY_SECONDS * 1000, len(batch.events)]
             for event in batch.events:
                 words += [event.size, encode(event), event.body]
-        try:
-            answer = await self._run_append(keys, words)
-        except LogAway as error:
-            if not error.in_doubt or isinstance(error.__cause__, TimeoutError):
-                raise
-            # A connection that was cut. If the call was carried out, its repeat tells so.
-            answer = await self._run_append(keys, words)
+        answer = await self._until_answered(keys, words)
         results = dict(part.split("=") for part in answer[5].decode().split())
         return [_result(results[str(batch.first)]) for batch in batches]
+
+    async def _until_answered(self, keys: Sequence[Word], words: Sequence[Word]) -> Any:
+        end = time.monotonic() + ANSWER_SECONDS
+        while True:
+            try:
+                return await self._run_append(keys, words)
+            except LogAway as error:
+                # A connection that was cut. If the call was carried out, its repeat tells so.
+                cut = error.in_doubt and not isinstance(error.__cause__, TimeoutError)
+                if not cut or time.monotonic() > end:
+                    raise
 
     def _patience(self) -> Word:
         """Until when an append is waited for, by the clock of Redis; halfway, so that an answer
@@ -243,7 +248,7 @@ class RedisLog:
         return self._recent.after(after, limit, max_bytes)
 
     def heard_at(self, producer: str, number: int) -> Position | None:
-        """Where an event of a producer was heard, if that is remembered."""
+        """The id with which an event of a producer was heard, if that is remembered."""
         return None if self._recent is None else self._recent.find(producer, number)
 
     async def follow(self, after: Position) -> AsyncGenerator[Page, None]:

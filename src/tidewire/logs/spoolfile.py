@@ -144,7 +144,8 @@ def _batches(data: bytes) -> Iterator[Batch]:
         length, checksum = _RECORD.unpack_from(data, at)
         at += _RECORD.size
         content = data[at : at + length]
-        if len(content) < length or zlib.crc32(content) != checksum:
+        # Zeros, which a crash may leave behind, look like an empty record.
+        if not length or len(content) < length or zlib.crc32(content) != checksum:
             return
         at += length
         yield _batch(list(_parts(content)))
