@@ -160,6 +160,11 @@ class Proxy:
         )
 
     def _serve(self, reader: Reader, writer: Writer) -> None:
+        if self.mode is Mode.REFUSE:
+            # Taken in the very step in which it stopped to take any.
+            _reset_at_close(writer)
+            writer.transport.abort()
+            return
         connection = _Connection(self, reader, writer)
         self._connections.add(connection)
         connection.task.add_done_callback(lambda _: self._connections.discard(connection))

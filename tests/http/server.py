@@ -44,6 +44,8 @@ def make_tidewire(
 ) -> Tidewire:
     """One that reads nothing from the environment of whoever runs the tests."""
     settings.setdefault("drain_seconds", 0.5)
+    for address in ("log_url", "dragonfly_url", "redis_url"):
+        settings.setdefault(address, None)
     given = Settings.load(sse_jwt_secret=secret, nextauth_secret=None, **settings)
     return Tidewire(given, dev=dev, clock=clock, log=log, journal=journal)
 

@@ -169,7 +169,6 @@ async def test_a_caller_who_gives_up_takes_nothing_back(writer: Writer, commits:
     assert commits.numbers == [[1], [2, 4]]
 
 
-@pytest.mark.xfail(reason="nobody looks at the error of a batch whose caller has gone")
 async def test_a_failure_that_nobody_waits_for_any_more_is_no_noise(
     writer: Writer, commits: Commits
 ) -> None:

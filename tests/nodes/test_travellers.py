@@ -318,7 +318,6 @@ async def run_world(redis: Redis, seed: int, steps: int) -> World:
 
 
 # A connection that the proxy takes in the very step in which it begins to refuse is left open.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("first", [0, 8])
 async def test_readers_who_go_from_node_to_node_get_everything_once_while_redis_comes_and_goes(
     redis: Redis, first: int

@@ -8,7 +8,7 @@ import asyncio
 import json
 import secrets
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -83,8 +83,16 @@ class _Letter:
 class RedisBus:
     """A `ControlBus` on the control stream of a log."""
 
-    def __init__(self, log: RedisLog, journal: Journal) -> None:
+    def __init__(
+        self,
+        log: RedisLog,
+        journal: Journal,
+        *,
+        refused: Callable[[LogAway], None] | None = None,
+    ) -> None:
+        """``refused`` is called when commands cannot be sent."""
         self._log = log
+        self._refused = refused
         self._journal = journal
         self._handlers: list[Handler] = []
         self._waiting: deque[_Letter] = deque()
@@ -130,8 +138,10 @@ class RedisBus:
                     self._under_way[letter.message] = letter
                 try:
                     await self._log.say([letter.message for letter in letters], kept=_kept(letters))
-                except LogAway:
+                except LogAway as error:
                     self._keep_here(letters)
+                    if self._refused is not None:
+                        self._refused(error)
                     await asyncio.sleep(TRY_SECONDS)
                 self._forget_unheard()
         finally:
@@ -192,7 +202,8 @@ class RedisBus:
         kept = await self._log.kept()
         for decision in sorted(
             (one for one in map(decode, kept.values()) if isinstance(one, _DECISIONS)),
-            key=lambda one: one.at,
+            # Of one moment, what ends something comes first.
+            key=lambda one: (one.at, isinstance(one, ChangeIdentity)),
         ):
             self._obey(decision)
         lost = {name: said for name, said in self._decided.items() if name not in kept}

@@ -103,6 +103,7 @@ class FallbackLog:
         self._afloat: deque[Entry] = deque()
         self._dropped = 0
         self._heard: dict[str, int] = {}
+        self._is_followed = False
         self._folder = folder
         self._file: SpoolFile | None = None
         self._taken_over: list[SpoolFile] = []
@@ -132,7 +133,12 @@ class FallbackLog:
 
     def bus(self) -> ControlBus:
         """The commands of the nodes that share the log."""
-        return RedisBus(self.log, self._journal)
+        return RedisBus(self.log, self._journal, refused=self._refused)
+
+    def _refused(self, error: LogAway) -> None:
+        """Redis takes no commands: it would take no events either."""
+        if self.state is State.SHARED:
+            self._leave(error)
 
     async def open(self) -> None:
         """Takes its place in the log, and brings home what earlier processes left on disk: it
@@ -184,6 +190,9 @@ class FallbackLog:
             return
         ids = batch.ids_from(first)
         self._keys.remember(batch.key, ids, self._clock.now())
+        if not self._is_followed:
+            # Nobody hears, and nobody will ask for it.
+            return
         producer = self._writer.producer
         heard = self._heard.get(producer, 0)
         for event, place, id_ in zip(batch.events, batch.places(producer), ids, strict=True):
@@ -320,6 +329,7 @@ class FallbackLog:
 
     async def follow(self, after: Position) -> AsyncGenerator[Page, None]:
         """As `EventLog.follow`; and beside the log, what only this node has."""
+        self._is_followed = True
         yielded = 0
         while not self._closed:
             looked = self.log.growth.count

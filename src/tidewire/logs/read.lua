@@ -31,11 +31,19 @@ local function same(one, other)
   return one.ms == other.ms and one.offset == other.offset and one.epoch == other.epoch
 end
 
--- The last position that the log holds, up to an id of the stream; the floor if there is none.
-local function held(id)
-  local entry = redis.call('XREVRANGE', log, id, '-', 'COUNT', 1)[1]
-  local found = entry and position(entry)
-  return found and found.offset > floor.offset and found or floor
+local oldest = redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1]
+oldest = oldest and position(oldest)
+
+-- The last position that the log holds, up to a time, and of that time up to an offset if one is
+-- given; the floor if there is none. Below the oldest, Redis would walk through the whole stream.
+local function held(ms, offset)
+  if not oldest or ms < oldest.ms
+    or (ms == oldest.ms and offset and offset < oldest.offset) then
+    return floor
+  end
+  local id = offset and text(ms) .. '-' .. text(offset) or text(ms)
+  local found = position(redis.call('XREVRANGE', log, id, '-', 'COUNT', 1)[1])
+  return found.offset > floor.offset and found or floor
 end
 
 -- Where an epoch began; nothing if it is none of this log's.
@@ -44,7 +52,7 @@ local function birth(epoch)
   return base and { ms = number(ms), offset = number(base), epoch = epoch }
 end
 
-if cut > 0 then floor = held(text(cut - 1)) end
+if cut > 0 then floor = held(cut - 1) end
 local function later(one, other) return one.offset >= other.offset and one or other end
 
 local start, reason = floor, ''
@@ -55,7 +63,7 @@ elseif mode == 'time' then
   if floor.offset > 0 and floor.ms >= since then
     reason = 'expired'
   elseif since > 0 then
-    start = held(text(since - 1))
+    start = held(since - 1)
   end
 elseif mode == 'cursor' then
   local asked = { ms = number(ARGV[8]), offset = number(ARGV[9]), epoch = ARGV[10] }
@@ -69,7 +77,7 @@ elseif mode == 'cursor' then
   elseif asked.offset > head.offset then
     start, reason = head, 'future'
   else
-    start = held(text(asked.ms) .. '-' .. text(asked.offset))
+    start = held(asked.ms, asked.offset)
     if same(asked, born) then
       start = asked
     elseif not same(asked, start) then
@@ -83,9 +91,9 @@ if replay >= 0 and mode ~= 'cursor' and head.offset - replay > start.offset then
   local target, low, high = head.offset - replay, floor.ms, head.ms
   while low < high do
     local middle = math.floor((low + high) / 2)
-    if held(text(middle)).offset >= target then high = middle else low = middle + 1 end
+    if held(middle).offset >= target then high = middle else low = middle + 1 end
   end
-  start, reason = held(text(low) .. '-' .. text(target)), 'replayLimit'
+  start, reason = held(low, target), 'replayLimit'
 end
 
 local entries, size, id = {}, 0, text(start.ms) .. '-' .. text(start.offset + 1)

@@ -417,7 +417,9 @@ def settle(batch: Batch, first: Position | IdempotencyConflict | None) -> None:
     if isinstance(first, Position):
         batch.succeed(batch.ids_from(first))
     else:
-        batch.fail(first or LogAway("The event is in the log; where is not known any more."))
+        batch.fail(
+            first or LogAway("It is in the log; where is not known any more.", in_doubt=True)
+        )
 
 
 def _result(text: str) -> Position | IdempotencyConflict | None:

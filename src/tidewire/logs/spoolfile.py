@@ -6,10 +6,12 @@ and its parts, each with a length before it: a head in JSON, then header and bod
 What was not whole when the process died was not accepted, and is left out.
 """
 
+import contextlib
 import fcntl
 import json
 import os
 import struct
+import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -24,6 +26,8 @@ from tidewire.logs.writer import Batch
 _RECORD: Final = struct.Struct(">II")
 _PART: Final = struct.Struct(">I")
 _SUFFIX: Final = ".spool"
+_YOUNG: Final = ".new"
+YOUNG_SECONDS: Final = 60
 
 
 class SpoolFile:
@@ -44,7 +48,7 @@ class SpoolFile:
         """
         path = folder / f"{producer}{_SUFFIX}"
         # Locked before it has its name: nobody may take over what is just being made.
-        young = path.with_suffix(".new")
+        young = path.with_suffix(_YOUNG)
         descriptor = os.open(young, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         young.rename(path)
@@ -109,6 +113,11 @@ def prepare(folder: Path) -> None:
 
 def abandoned(folder: Path) -> list[SpoolFile]:
     """Takes over the files of processes that have ended."""
+    for young in folder.glob(f"*{_YOUNG}"):
+        # Of one that died while it made its own.
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - young.stat().st_mtime > YOUNG_SECONDS:
+                young.unlink()
     found = []
     for path in sorted(folder.glob(f"*{_SUFFIX}")):
         try:

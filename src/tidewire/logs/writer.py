@@ -114,6 +114,8 @@ class Writer:
         if not events or any(event.id is not None for event in events):
             raise ValueError("append takes one or more events that are not yet in a log")
         done: asyncio.Future[list[Position]] = asyncio.get_running_loop().create_future()
+        # Also if the caller has given up by then, its failure is nobody's accident.
+        done.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         batch = Batch(tuple(events), self._next, self._clock.now(), key, done=done)
         self._next = batch.last + 1
         self._waiting.append(batch)
