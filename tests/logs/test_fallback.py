@@ -21,6 +21,7 @@ from tidewire.core.clock import Clock
 from tidewire.core.errors import IdempotencyConflict, LogAway, SpoolFull
 from tidewire.core.log import EventLog, IdempotencyKey
 from tidewire.core.position import Edge, Position
+from tidewire.core.target import Target
 from tidewire.logs import Retention
 from tidewire.logs import fallback as fallback_module
 from tidewire.logs import redis as redis_module
@@ -367,8 +368,38 @@ async def test_a_key_that_another_node_used_meanwhile_brings_home_nothing_twice(
     await node.log.append([event(1)], key=KEY)
     first = await shared.append([event(1)], key=KEY)
     await node.come_back()
-    assert await held(shared) == [(str(first[0]), 1)]
+    mine, standing_for_it = (await shared.read(Edge.EARLIEST)).entries
+    assert mine.id == str(first[0])
+    # Readers of the node have had it under its number, which the log has to have as well.
+    assert standing_for_it.producer != mine.producer
+    assert standing_for_it.target == Target(frozenset({""}))
     assert node.log.condition.spooled == 0
+
+
+async def test_a_key_that_another_node_used_for_something_else_meanwhile_loses_nothing(
+    node: Node, shared: RedisLog
+) -> None:
+    await node.leave()
+    [mine] = await node.log.append([event(1)], key=KEY)
+    [theirs] = await shared.append([event(2)], key=IdempotencyKey(KEY.scope, "another"))
+    await node.come_back()
+    assert await held(shared) == [(str(theirs), 2), (str(mine), 1)]
+
+
+async def test_a_publish_that_was_repeated_here_is_yielded_once_when_redis_goes(
+    node: Node, shared: RedisLog
+) -> None:
+    """It was appended by another node, and stands in the log under the numbers of that one."""
+    head = (await shared.read(Edge.LATEST)).head
+    async with aclosing(node.log.follow(head)) as pages:
+        hearing = asyncio.create_task(soon(pages))
+        await asyncio.sleep(0)
+        first = await shared.append([event(1)], key=KEY)
+        assert await node.log.append([event(1)], key=KEY) == first
+        assert [entry.id for entry in (await hearing).entries] == ids(first)
+        await node.leave()
+        places = await node.log.append([event(2)])
+        assert [entry.id for entry in (await soon(pages)).entries] == ids(places)
 
 
 # Its bound

@@ -16,7 +16,7 @@ from tidewire.core.position import Cursor, Edge, Position
 from tidewire.logs import Retention
 from tidewire.logs.link import connector
 from tidewire.logs.redis import RedisLog
-from tidewire.logs.writer import Batch
+from tidewire.logs.writer import Batch, Outcome
 
 
 class Shared:
@@ -77,8 +77,8 @@ async def test_an_append_whose_answer_was_lost_is_made_once(shared: Shared) -> N
     assert await log.commit("sproduc1", batches) == first
     *again, new = await log.commit("sproduc1", [*batches, Batch([event()], 4, 0)])
     assert again == first
-    assert isinstance(new, Position)
-    assert new.offset == 4
+    assert new.first is not None
+    assert (new.first.offset, new.appended) == (4, True)
     assert offsets(await log.read(Edge.EARLIEST)) == [1, 2, 3, 4]
 
 
@@ -89,7 +89,7 @@ async def test_what_is_repeated_behind_the_last_call_is_in_the_log_and_nobody_kn
     early = [Batch([event()], 1, 0)]
     await log.commit("sproduc1", early)
     await log.commit("sproduc1", [Batch([event()], 2, 0)])
-    assert await log.commit("sproduc1", early) == [None]
+    assert await log.commit("sproduc1", early) == [Outcome()]
     assert offsets(await log.read(Edge.EARLIEST)) == [1, 2]
 
 
@@ -111,8 +111,8 @@ async def test_a_conflict_leaves_the_others_of_its_call_alone(shared: Shared) ->
             Batch([event()], 3, 0),
         ],
     )
-    assert isinstance(conflict, IdempotencyConflict)
-    assert [getattr(position, "offset", None) for position in (before, after)] == [2, 3]
+    assert conflict == Outcome(conflict=True)
+    assert [one.first and one.first.offset for one in (before, after)] == [2, 3]
 
 
 async def test_an_idempotency_key_holds_for_all_who_share_the_log(shared: Shared) -> None:
@@ -133,14 +133,14 @@ async def test_a_call_that_comes_too_late_keeps_the_ids_that_were_given_meanwhil
     log._told = (log._told[0] - 10_000, log._told[1])
     key = IdempotencyKey("ann:k", "digest")
     late = [Batch(events(2), 5, 1234, key)]
-    assert await log.commit("sproduc1", late) == [Position(1234, 5, "sproduc1")]
+    assert await log.commit("sproduc1", late) == [Outcome(Position(1234, 5, "sproduc1"))]
     entries = (await log.read(Edge.EARLIEST)).entries
     assert [entry.id for entry in entries] == ["1234-5-sproduc1", "1234-6-sproduc1"]
     assert [entry.timestamp for entry in entries] == [1234, 1234]
     assert [entry.position.offset for entry in entries] == [1, 2]
     # Its repeat, from the spool, finds it.
     spooled = [Batch(events(2), 5, 1234, key, spooled=True)]
-    assert await log.commit("sproduc1", spooled) == [Position(1234, 5, "sproduc1")]
+    assert await log.commit("sproduc1", spooled) == [Outcome(Position(1234, 5, "sproduc1"))]
     assert await shared.log().append(events(2), key=key) == [
         Position(1234, 5, "sproduc1"),
         Position(1234, 6, "sproduc1"),

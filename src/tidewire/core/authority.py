@@ -52,6 +52,5 @@ class Authority:
         if issued <= self._revoked_users.get(identity.user_id, -1):
             raise RevokedCredential(REVOKED)
         for change in self._changes.get(identity.user_id, ()):
-            if issued <= change.at:
-                identity = change.applied(identity)
+            identity = change.applied(identity)
         return identity

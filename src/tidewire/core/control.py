@@ -79,7 +79,9 @@ class ChangeIdentity:
         return frozenset(name for name in fields if getattr(self, name) is not None)
 
     def applied(self, identity: Identity) -> Identity:
-        """The identity with what has changed."""
+        """The identity with what has changed; as it is, if it was issued later."""
+        if identity.issued_at is not None and identity.issued_at > self.at:
+            return identity
         return replace(
             identity,
             roles=identity.roles if self.roles is None else self.roles,
@@ -186,8 +188,13 @@ class ControlBus(Protocol):
     """Carries commands to every node, in one order. Decisions are kept for nodes to come."""
 
     async def send(self, command: Command) -> bool:
-        """Sends to all nodes, and waits until this one has heard it; False if only this node
-        has, and the others will when they can be reached again."""
+        """Sends to all nodes, and waits until this one has heard it. False if only this node
+        has: the others will hear a decision when they can be reached again, and nothing else."""
+        ...
+
+    @property
+    def unsent(self) -> int:
+        """How many commands only this node has heard, since its start."""
         ...
 
     def post(self, command: Command) -> None:
@@ -228,10 +235,11 @@ class Carrying(Protocol):
 class LocalBus:
     """The bus of a node that is alone."""
 
-    __slots__ = ("_handlers",)
+    __slots__ = ("_handlers", "unsent")
 
     def __init__(self) -> None:
         self._handlers: list[Handler] = []
+        self.unsent = 0
 
     async def send(self, command: Command) -> bool:
         self.post(command)

@@ -17,9 +17,11 @@ log has caught up with them.
 
 import asyncio
 import contextlib
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from operator import attrgetter
 from typing import Any, Final
 
 from tidewire.core import notices
@@ -56,6 +58,9 @@ RETRY_AWAY: Final = 0.5
 away."""
 
 
+_NUMBER: Final = attrgetter("number")
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a reader starts.
@@ -78,7 +83,7 @@ class Hub:
         self._journal = journal
         self._main: Cohort | None = None
         self._others: dict[tuple[tuple[str, int], ...], Cohort] = {}
-        self._afloat: dict[str, deque[Entry]] = {}
+        self._afloat: dict[str, list[Entry]] = {}
         self._ahead: dict[Reader, None] = {}
         self._reads: dict[tuple[Position, int], asyncio.Task[Page]] = {}
         self._reading = asyncio.Semaphore(MAX_READS)
@@ -189,9 +194,9 @@ class Hub:
         """
         position = cursor.position
         if position == self.position:
-            afloat = tuple(self._uncovered(cursor))
+            afloat = self._uncovered(cursor, max_bytes)
             if afloat:
-                return Page(position, afloat, position)
+                return Page(position, tuple(afloat), position)
         recalled = self._recall(position, max_bytes)
         if recalled is not None and (recalled.entries or not fresh):
             return recalled
@@ -206,15 +211,24 @@ class Hub:
         """Whether a reader at this cursor has everything that this node has heard."""
         if cursor.position != self.position:
             return cursor.position.offset > self.position.offset
-        return next(iter(self._uncovered(cursor)), None) is None
+        return all(
+            entries[-1].number <= cursor.last_seen(producer)
+            for producer, entries in self._afloat.items()
+        )
 
-    def _uncovered(self, cursor: Cursor) -> Iterable[Entry]:
-        """What is afloat and not seen at a cursor that stands where the hub stands in the log."""
+    def _uncovered(self, cursor: Cursor, max_bytes: int) -> list[Entry]:
+        """The first of what is afloat and not seen at a cursor that stands where the hub stands
+        in the log."""
+        found: list[Entry] = []
         for producer, entries in self._afloat.items():
-            seen = cursor.last_seen(producer)
-            for entry in entries:
-                if entry.number > seen:
-                    yield entry
+            # Their numbers grow.
+            first = bisect_right(entries, cursor.last_seen(producer), key=_NUMBER)
+            for entry in islice(entries, first, None):
+                if max_bytes <= 0:
+                    return found
+                found.append(entry)
+                max_bytes -= len(entry.body)
+        return found
 
     def _recall(self, after: Position, max_bytes: int) -> Page | None:
         if not isinstance(self.log, Recalling):
@@ -333,15 +347,13 @@ class Hub:
         """Keeps an entry of a spool until it is heard in the log."""
         if not entry.in_log:
             if not entry.seen_by(self.cursor):
-                self._afloat.setdefault(entry.producer, deque()).append(entry)
+                self._afloat.setdefault(entry.producer, []).append(entry)
             return
         afloat = self._afloat.get(entry.producer)
-        if afloat is None:
-            return
-        while afloat and afloat[0].number <= entry.number:
-            afloat.popleft()
-        if not afloat:
-            del self._afloat[entry.producer]
+        if afloat is not None:
+            del afloat[: bisect_right(afloat, entry.number, key=_NUMBER)]
+            if not afloat:
+                del self._afloat[entry.producer]
 
     def _miss(self, gap: Gap) -> None:
         now = self._clock.now()

@@ -184,7 +184,8 @@ class Keeper:
         condition = self.hub.condition
         unheard = not condition.degraded and self._lease.unheard_for() > UNHEARD_SECONDS
         deaf = self._deaf or unheard
-        return self.phase is Phase.OPEN and self.hub.hearing and condition.accepts and not deaf
+        works = condition.accepts and condition.hearing and self.hub.hearing
+        return self.phase is Phase.OPEN and works and not deaf
 
     @property
     def draining(self) -> bool:

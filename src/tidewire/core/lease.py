@@ -45,6 +45,7 @@ class Lease:
         self._told_at: float | None = None
         self._ticked_at: float | None = None
         self._was_alone = False
+        self._unsent = bus.unsent
         self._begun = False
 
     def begin(self) -> None:
@@ -71,6 +72,10 @@ class Lease:
             # This node has heard nothing of the others meanwhile, nor they of it.
             self._presence.excuse(now)
             self._attend(whole=True, asks=True)
+        elif not alone and self._bus.unsent != self._unsent and now >= self._next_attend:
+            # What only this node has heard may have been about who is here.
+            self._unsent = self._bus.unsent
+            self._attend(whole=True)
         elif now >= (self._next_attend if self._connections.touched else self._next_renew):
             self._attend()
         self._ticked_at, self._was_alone = now, alone

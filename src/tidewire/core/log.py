@@ -248,12 +248,14 @@ class Condition:
 
     Attributes:
         accepts: whether an append would be accepted.
+        hearing: whether what others append reaches this node, or could not at the moment.
         degraded: whether what is accepted reaches only this node for now.
         reason: why, in words for an operator; "" where nothing is wrong.
         spooled: events that were accepted and are not yet in the log.
     """
 
     accepts: bool = True
+    hearing: bool = True
     degraded: bool = False
     reason: str = ""
     spooled: int = 0

@@ -23,12 +23,17 @@ _NUMBER = r"(?:0|[1-9][0-9]{0,15})"
 _POSITION = re.compile(rf"({_NUMBER})-({_NUMBER})-([a-z0-9]{{4,8}})")
 _SEEN = re.compile(rf"([a-z][a-z0-9]{{0,15}})\.({_NUMBER})")
 _MILLISECONDS = re.compile(_NUMBER)
-_EPOCH_ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz0123456789"
+_ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz0123456789"
+
+
+def new_name(length: int) -> str:
+    """Draws a name of so many characters of ``[a-z0-9]``."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
 
 
 def new_epoch() -> str:
-    """Draws the name of a new epoch: six characters of ``[a-z0-9]``."""
-    return "".join(secrets.choice(_EPOCH_ALPHABET) for _ in range(6))
+    """Draws the name of a new epoch: six characters."""
+    return new_name(6)
 
 
 @total_ordering

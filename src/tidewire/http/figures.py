@@ -24,6 +24,7 @@ def node_figures(keeper: Keeper, started_at: int) -> dict[str, Any]:
         "draining": keeper.draining,
         "connections": len(connections),
         "users": connections.users,
+        "live": hub.live,
         "states": connections.states(),
         "transports": {name: transports[name] for name in ("sse", "polling")},
         "published": hub.published,

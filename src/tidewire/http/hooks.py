@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from tidewire.core.connections import Connection
 from tidewire.core.journal import Journal
@@ -30,6 +30,9 @@ class Visit:
     client_type: str | None = None
     reason: str | None = None
 
+
+CLOSE_SECONDS: Final = 0.5
+"""How long hooks may take to end, when the node does."""
 
 Hook: TypeAlias = Callable[[Visit], Awaitable[None]]
 
@@ -60,8 +63,13 @@ class Hooks:
                 self._call(self._on_disconnect, Visit(user, node, reason="node lost"))
 
     async def close(self) -> None:
-        """Waits for what has been called."""
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        """Waits a moment for what has been called."""
+        tasks = tuple(self._tasks.values())
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=CLOSE_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     def _of(self, connection: Connection, reason: str | None) -> Visit:
         return Visit(

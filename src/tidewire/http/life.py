@@ -2,7 +2,6 @@
 cannot be reached, drained, stopped."""
 
 import asyncio
-import contextlib
 import resource
 from dataclasses import dataclass
 from typing import Final
@@ -93,9 +92,13 @@ class Life:
     async def _start_again(self) -> None:
         while self.node is None:
             await asyncio.sleep(START_AGAIN_SECONDS)
-            with contextlib.suppress(LogAway):
+            try:
                 await self.start()
                 self._journal.note("the log was reached")
+            except LogAway:
+                continue
+            except Exception as error:
+                self._journal.note("starting failed; it is tried again", error=error)
 
     async def stop(self) -> None:
         """Ends all streams and everything that runs. It may be started again; a log in memory

@@ -13,6 +13,10 @@
 -- A call that comes so late that the caller has given up is carried out all the same, but what it
 -- brings keeps the ids that the caller's spool has given it meanwhile.
 --
+-- What a spool has accepted is in readers' hands already, under its numbers. If its key turns out
+-- to have been used elsewhere for the same, entries that nobody may see stand for these numbers;
+-- if for something else, it is appended all the same.
+--
 -- A script is atomic but not rolled back, so everything is looked at before the first write.
 if redis.replicate_commands then redis.replicate_commands() end
 
@@ -25,7 +29,7 @@ local groups, at, size_added = {}, 10, 0
 for i = 1, count do
   local group = {
     first = number(ARGV[at]), accepted_at = number(ARGV[at + 1]),
-    spooled = late or ARGV[at + 2] == '1', key = KEYS[number(ARGV[at + 3])],
+    spooled = late or ARGV[at + 2] == '1', waited = ARGV[at + 2] == '1', key = KEYS[number(ARGV[at + 3])],
     digest = ARGV[at + 4], lifetime = number(ARGV[at + 5]), count = number(ARGV[at + 6]),
     at = at + 7,
   }
@@ -70,7 +74,7 @@ local stamp = math.max(now, ms)
 local done = number(string.match(record, '^(%d+)')) or 0
 local results, added = {}, 0
 for i, group in ipairs(groups) do
-  local result
+  local result, hidden
   if group.first + group.count - 1 <= done then
     -- A repeat, because the answer was lost.
     result = string.match(record, ' ' .. text(group.first) .. '=(%S+)') or 'appended'
@@ -78,7 +82,11 @@ for i, group in ipairs(groups) do
     local digest, until_ms, where =
       string.match(redis.call('GET', group.key) or '', '^(%S+) (%d+) (%S+)$')
     if digest and number(until_ms) > stamp then
-      result = digest == group.digest and where or 'conflict'
+      result = digest == group.digest and '!' .. where or 'conflict'
+      if group.waited then
+        hidden = result ~= 'conflict' and result
+        result = nil
+      end
     end
   end
   if not result then
@@ -94,13 +102,18 @@ for i, group in ipairs(groups) do
       end
       offset = offset + 1
       last = text(ms) .. '-' .. text(offset)
+      local header = ARGV[entry + 1]
+      -- For a user without a name, and so for nobody.
+      if hidden then header = string.match(header, '^[^\30]*') .. '\30u\30' end
       redis.call('XADD', log, last, 'h', string.format('%s %d %d %s %s ', epoch,
-        number(ARGV[entry]), group.first + i, producer, accepted) .. ARGV[entry + 1],
+        number(ARGV[entry]), group.first + i, producer, accepted) .. header,
         'b', ARGV[entry + 2])
       bytes = bytes + number(ARGV[entry])
     end
     added = added + group.count
-    if group.key then
+    if hidden then
+      result = hidden
+    elseif group.key then
       redis.call('SET', group.key,
         group.digest .. ' ' .. text(ms + group.lifetime) .. ' ' .. result,
         'PX', text(group.lifetime))

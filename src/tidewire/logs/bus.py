@@ -96,6 +96,10 @@ class RedisBus:
         self._journal = journal
         self._handlers: list[Handler] = []
         self._waiting: deque[_Letter] = deque()
+        # Decisions that could not be sent, and will be: not in the way of what is new.
+        self._kept_back: deque[_Letter] = deque()
+        self.unsent = 0
+        self._load_wanted = False
         self._under_way: dict[bytes, _Letter] = {}
         self._decided: dict[str, bytes] = {}
         self._task: asyncio.Task[None] | None = None
@@ -130,9 +134,11 @@ class RedisBus:
 
     async def _deliver(self) -> None:
         try:
-            while self._waiting:
+            while self._waiting or self._kept_back:
                 letters = [
-                    self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_TOGETHER))
+                    waiting.popleft()
+                    for waiting in (self._kept_back, self._waiting)
+                    for _ in range(min(len(waiting), MAX_TOGETHER))
                 ]
                 for letter in letters:
                     self._under_way[letter.message] = letter
@@ -160,7 +166,8 @@ class RedisBus:
             self._obey_here(letter)
             if letter.heard is not None and not letter.heard.done():
                 letter.heard.set_result(False)
-        self._waiting.extendleft(
+        self.unsent += len(letters)
+        self._kept_back.extendleft(
             letter for letter in reversed(letters) if isinstance(letter.command, _DECISIONS)
         )
 
@@ -199,28 +206,38 @@ class RedisBus:
         Raises:
             LogAway: the log cannot be reached.
         """
-        kept = await self._log.kept()
-        for decision in sorted(
-            (one for one in map(decode, kept.values()) if isinstance(one, _DECISIONS)),
-            # Of one moment, what ends something comes first.
-            key=lambda one: (one.at, isinstance(one, ChangeIdentity)),
-        ):
+        names: set[str] = set()
+        decisions: list[Revoke | ChangeIdentity] = []
+        async for name, kept in self._log.kept():
+            names.add(name)
+            decision = decode(kept)
+            if isinstance(decision, _DECISIONS):
+                decisions.append(decision)
+        # Of one moment, what ends something comes first.
+        decisions.sort(key=lambda one: (one.at, isinstance(one, ChangeIdentity)))
+        for decision in decisions:
             self._obey(decision)
-        lost = {name: said for name, said in self._decided.items() if name not in kept}
+        lost = {name: said for name, said in self._decided.items() if name not in names}
         if lost:
             # A Redis that came back without them. Nodes that start later are to know them.
             await self._log.say([], kept=lost)
 
     def _returned(self) -> None:
+        self._load_wanted = True
         if self._loading is None or self._loading.done():
             self._loading = asyncio.create_task(self._load_again(), name="tidewire-decisions")
 
     async def _load_again(self) -> None:
-        try:
-            await self.load()
-        except LogAway:
-            # It is away again, and will return again.
-            return
+        """Loads until that has succeeded, since the last return: a decision must not be missed."""
+        while self._load_wanted:
+            self._load_wanted = False
+            try:
+                await self.load()
+            except Exception as error:
+                self._load_wanted = True
+                if not isinstance(error, LogAway):
+                    self._journal.note("decisions cannot be loaded; it is tried again", error=error)
+                await asyncio.sleep(TRY_SECONDS)
 
     async def flush(self) -> None:
         if self._task is not None:

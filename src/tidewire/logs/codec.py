@@ -38,7 +38,8 @@ def encode(event: Event) -> bytes:
 def decode(id_: bytes, header: bytes, body: bytes) -> Entry:
     """An entry from what a stream holds."""
     ms, _, offset = id_.partition(b"-")
-    head, names, session = header.decode().split(_FIELD)
+    # A later version may have more to say at the end.
+    head, names, session = header.decode().split(_FIELD, 3)[:3]
     epoch, _, number, producer, accepted, type_ = head.split(" ", 5)
     return Entry(
         Position(int(ms), int(offset), epoch),

@@ -14,7 +14,9 @@ before anything of the spool: a reader who has seen a number of a producer has s
 """
 
 import asyncio
+import contextlib
 import random
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from enum import Enum
@@ -40,16 +42,22 @@ from tidewire.core.position import Cursor, Position, Since
 from tidewire.logs.bus import RedisBus
 from tidewire.logs.codec import spooled
 from tidewire.logs.keys import Keys
-from tidewire.logs.redis import RedisLog, settle
+from tidewire.logs.redis import RedisLog
 from tidewire.logs.spool import Bound, Spool
 from tidewire.logs.spoolfile import SpoolFile, abandoned, prepare
-from tidewire.logs.writer import Batch, Writer
+from tidewire.logs.writer import Batch, Outcome, Writer
 
 TRY_FIRST: Final = 0.1
 TRY_LAST: Final = 1.0
 """Seconds between two tries whether the log is back, at most; each is drawn from half of that
 upwards."""
 
+
+READ_AGAIN_SECONDS: Final = 0.5
+"""How long nothing is asked of a log that could not be read."""
+
+DEAF_SECONDS: Final = 7.5
+"""How long a log that can be written to may not be heard."""
 
 LAST_SECONDS: Final = 0.5
 """How long the last try may take, when the process ends."""
@@ -104,6 +112,7 @@ class FallbackLog:
         self._dropped = 0
         self._heard: dict[str, int] = {}
         self._is_followed = False
+        self._taken_at = 0.0
         self._folder = folder
         self._file: SpoolFile | None = None
         self._taken_over: list[SpoolFile] = []
@@ -121,10 +130,18 @@ class FallbackLog:
         away = self.log.away
         reason = self._reason if self.state is not State.SHARED else away.reason if away else ""
         return Condition(
-            accepts=not self._spool.full,
+            accepts=self._room(1, 1024),
+            hearing=not self._is_deaf(),
             degraded=self.state is not State.SHARED or away is not None,
             reason=reason,
             spooled=self._spool.events,
+        )
+
+    def _is_deaf(self) -> bool:
+        """Whether the log takes what it is given, and has not been heard for long."""
+        since = self.log.away_since
+        return (
+            since is not None and self._taken_at > since and time.monotonic() - since > DEAF_SECONDS
         )
 
     def durable(self, position: Position) -> bool:
@@ -157,9 +174,17 @@ class FallbackLog:
             self._spool.put(file.producer, batches)
             for batch in batches:
                 self._keys.remember(batch.key, batch.places(file.producer), self._clock.now())
-        if self._taken_over:
-            self.state = State.AWAY
+        if not self._taken_over:
+            return
+        self.state = State.AWAY
+        try:
             await self._bring_home()
+        except BaseException:
+            # The next try begins from the beginning.
+            self._close_files()
+            self._spool = Spool(self._spool.bound)
+            self.state = State.SHARED
+            raise
 
     # Writing
 
@@ -179,19 +204,19 @@ class FallbackLog:
                 except LogAway as error:
                     self._leave(error)
                 else:
-                    for batch, first in zip(batches, found, strict=True):
-                        self._appended(batch, first)
+                    for batch, outcome in zip(batches, found, strict=True):
+                        self._done(batch, outcome)
                     return
             await self._accept(batches)
 
-    def _appended(self, batch: Batch, first: Position | IdempotencyConflict | None) -> None:
-        settle(batch, first)
-        if not isinstance(first, Position):
+    def _done(self, batch: Batch, outcome: Outcome) -> None:
+        batch.settle(outcome)
+        if outcome.first is None:
             return
-        ids = batch.ids_from(first)
+        ids = batch.ids_from(outcome.first)
         self._keys.remember(batch.key, ids, self._clock.now())
-        if not self._is_followed:
-            # Nobody hears, and nobody will ask for it.
+        if not self._is_followed or not outcome.appended:
+            # Nobody hears, and nobody will ask for it; or it is there under other numbers.
             return
         producer = self._writer.producer
         heard = self._heard.get(producer, 0)
@@ -217,14 +242,12 @@ class FallbackLog:
             elif batch.last <= self._heard.get(producer, 0):
                 # The answer was lost, but it was heard.
                 first = self.log.heard_at(producer, batch.first)
-                if first is None:
-                    batch.fail(LogAway("It is in the log.", in_doubt=True))
-                else:
-                    settle(batch, first)
+                batch.settle(Outcome(first))
+                if first is not None:
                     self._keys.remember(batch.key, batch.ids_from(first), self._clock.now())
             elif batch.key is not None and batch.key.scope in scopes:
                 twins.append(batch)
-            elif not self._spool.room(events + len(batch.events), size + batch.size):
+            elif not self._room(events + len(batch.events), size + batch.size):
                 batch.fail(_full())
             else:
                 if batch.key is not None:
@@ -236,6 +259,10 @@ class FallbackLog:
             await self._keep(taken)
         if twins:
             await self._accept(twins)
+
+    def _room(self, events: int, size: int) -> bool:
+        # What came home and is not heard is in memory all the same.
+        return self._spool.room(max(events, len(self._afloat) - self._spool.events + events), size)
 
     async def _keep(self, batches: list[Batch]) -> None:
         if self._file is not None:
@@ -282,30 +309,33 @@ class FallbackLog:
 
     async def _bring_home(self) -> None:
         await self.log.begin()
+        self._taken_at = time.monotonic()
         brought = 0
         while True:
             waiting = self._spool.first()
             if waiting is None:
                 async with self._lane:
+                    if self.log.away is not None:
+                        # It takes events, and this node would not hear them.
+                        raise self.log.away.again()
                     if self._spool.first() is None:
                         await asyncio.to_thread(self._empty_files)
+                        if not self._is_followed:
+                            self._dropped += len(self._afloat)
+                            self._afloat.clear()
                         self.state = State.SHARED
                         self._journal.note("the log is back", brought=brought)
                         return
                 continue
             producer, batches = waiting
-            found = await self.log.commit(producer, batches)
+            await self.log.commit(producer, batches)
             self.state = State.RETURNING
-            for first in found:
-                if isinstance(first, IdempotencyConflict):
-                    self._journal.note("an idempotency key was used elsewhere meanwhile")
             self._spool.brought(producer, batches)
             brought += sum(len(batch.events) for batch in batches)
 
     def _empty_files(self) -> None:
-        for file in self._taken_over:
-            file.close(remove=True)
-        self._taken_over.clear()
+        while self._taken_over:
+            self._taken_over.pop().close(remove=True)
         if self._file is not None:
             self._file.empty()
 
@@ -333,7 +363,7 @@ class FallbackLog:
         yielded = 0
         while not self._closed:
             looked = self.log.growth.count
-            page = await self._next(after)
+            page, failed = await self._next(after)
             if page is not None:
                 self._hear(page)
                 after = page.end
@@ -348,17 +378,21 @@ class FallbackLog:
             if fresh:
                 yield Page(after, tuple(fresh), after)
             elif not self._closed:
-                await self.log.growth.beyond(looked)
+                # A read that failed is tried again, also where nothing new is heard.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(READ_AGAIN_SECONDS if failed else None):
+                        await self.log.growth.beyond(looked)
 
-    async def _next(self, after: Position) -> Page | None:
+    async def _next(self, after: Position) -> tuple[Page | None, bool]:
+        """What comes next in the log, if anything does; and whether it could not be asked."""
         page = self.recall(after, limit=PAGE_ENTRIES, max_bytes=PAGE_BYTES)
         if page is None:
             try:
                 await self.log.open()
                 page = await self.read(Cursor(after))
             except LogAway:
-                return None
-        return page if page.entries or page.gap is not None else None
+                return None, True
+        return (page if page.entries or page.gap is not None else None), False
 
     def _hear(self, page: Page) -> None:
         for entry in page.entries:
@@ -391,8 +425,14 @@ class FallbackLog:
         if self._spool.events:
             await self._bring_home_at_last()
         await self.log.close()
-        for file in (*self._taken_over, *([self._file] if self._file else [])):
-            file.close(remove=file is self._file and not self._spool.events)
+        self._close_files()
+
+    def _close_files(self) -> None:
+        while self._taken_over:
+            self._taken_over.pop().close(remove=False)
+        if self._file is not None:
+            file, self._file = self._file, None
+            file.close(remove=file.is_empty)
 
     async def _bring_home_at_last(self) -> None:
         try:

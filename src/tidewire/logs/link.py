@@ -84,8 +84,9 @@ def _by_sentinel(url: str, options: dict[str, Any]) -> Connector:
         if not address or not name:
             raise ValueError("a sentinel without a host, or no name of a master")
         sentinels.append((address, int(port or _SENTINEL_PORT)))
-    # A sentinel that hangs must not keep the others from being asked.
-    asking = {**options, "socket_timeout": CONNECT_SECONDS}
+    # Sentinels that hang must not keep the others from being asked, nor Redis from being reached.
+    share = CONNECT_SECONDS / (len(sentinels) + 1)
+    asking = {**options, "socket_timeout": share, "socket_connect_timeout": share}
     sentinel = Sentinel(sentinels, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
     pool = SentinelConnectionPool(  # type: ignore[no-untyped-call]
         name,
@@ -130,7 +131,13 @@ class Link:
         Raises:
             LogAway: Redis cannot be reached, or is too slow.
         """
-        async with self._turn:
+        try:
+            # Whoever waits behind one that is not answered does not wait for ever.
+            async with asyncio.timeout(seconds):
+                await self._turn.acquire()
+        except TimeoutError as error:
+            raise _away(error, in_doubt=False) from error
+        try:
             was_kept = self._connection is not None
             try:
                 return await self._ask(commands, seconds)
@@ -138,6 +145,8 @@ class Link:
                 if not (self._repeats and was_kept) or isinstance(error.__cause__, TimeoutError):
                     raise
             return await self._ask(commands, seconds)
+        finally:
+            self._turn.release()
 
     async def _ask(self, commands: Sequence[Sequence[Word]], seconds: float) -> list[Any]:
         connection = await self._connected()
@@ -210,14 +219,21 @@ class Script:
         self._source = source
         self._sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 
-    async def run(self, link: Link, keys: Sequence[Word], *words: Word) -> Any:
+    async def run(
+        self,
+        link: Link,
+        keys: Sequence[Word],
+        *words: Word,
+        seconds: float = ANSWER_SECONDS,
+    ) -> Any:
         """Runs it. Raises as `Link.call`."""
+        said = (len(keys), *keys, *words)
         try:
-            return await link.call("EVALSHA", self._sha, len(keys), *keys, *words)
+            return await link.call("EVALSHA", self._sha, *said, seconds=seconds)
         except LogAway as error:
             if not isinstance(error.__cause__, NoScriptError):
                 raise
-        return await link.call("EVAL", self._source, len(keys), *keys, *words)
+        return await link.call("EVAL", self._source, *said, seconds=seconds)
 
 
 def _away(error: BaseException, *, in_doubt: bool) -> LogAway:

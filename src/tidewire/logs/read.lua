@@ -105,8 +105,11 @@ if following ~= start.epoch then
   if reason == '' and mode == 'cursor' then reason = 'epoch' end
 end
 
+local few = 4
 while #entries < limit do
-  local page = redis.call('XRANGE', log, id, '+', 'COUNT', math.min(limit - #entries, 100))
+  local page = redis.call('XRANGE', log, id, '+', 'COUNT', math.min(limit - #entries, few))
+  -- Entries may be large: no more are looked at than are likely to be taken.
+  if size * 2 < max_bytes then few = math.min(few * 2, 128) end
   for _, entry in ipairs(page) do
     local epoch, bytes = string.match(entry[2][2], '^(%S+) (%d+)')
     size = size + number(bytes)

@@ -10,12 +10,12 @@ import asyncio
 import hashlib
 import random
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from tidewire.core.clock import Clock, SystemClock
-from tidewire.core.errors import IdempotencyConflict, LogAway
+from tidewire.core.errors import LogAway
 from tidewire.core.event import Event
 from tidewire.core.journal import Journal, NullJournal
 from tidewire.core.log import PAGE_BYTES, PAGE_ENTRIES, Gap, IdempotencyKey, LogStats, Page
@@ -26,7 +26,9 @@ from tidewire.logs.keys import IDEMPOTENCY_SECONDS
 from tidewire.logs.link import ANSWER_SECONDS, Connector, Link, Script, Word
 from tidewire.logs.recent import Recent
 from tidewire.logs.retention import Retention
-from tidewire.logs.writer import Batch, Writer
+from tidewire.logs.writer import Batch, Outcome, Writer
+
+Answer = TypeVar("Answer")
 
 BLOCK_SECONDS: Final = 1.0
 SYNC_SECONDS: Final = 2.0
@@ -36,6 +38,11 @@ that was heard."""
 HEAR_ENTRIES: Final = 1_000
 HEAR_BYTES: Final = 1024 * 1024
 """What one blocking read takes at most: entries, and about so many bytes."""
+
+SLOWEST_BYTES: Final = 1024 * 1024
+"""Bytes a second that the way to Redis carries at least: large batches are waited for longer."""
+
+KEPT_TOGETHER: Final = 500
 
 CONTROL_LENGTH: Final = 10_000
 """Messages that the control stream keeps, about."""
@@ -98,6 +105,8 @@ class RedisLog:
         """Grows whenever something was heard, or hearing failed or began again."""
         self.away: LogAway | None = None
         """Why nothing is heard at the moment; None while all is well."""
+        self.away_since: float | None = None
+        """Since when, monotonic seconds."""
         self.on_control: Callable[[bytes], None] | None = None
         """Called with each message of the control stream, this node's own included."""
         self.on_return: Callable[[], None] | None = None
@@ -113,18 +122,15 @@ class RedisLog:
 
     async def _commit(self, batches: list[Batch]) -> None:
         found = await self.commit(self._writer.producer, batches)
-        for batch, first in zip(batches, found, strict=True):
-            settle(batch, first)
+        for batch, outcome in zip(batches, found, strict=True):
+            batch.settle(outcome)
 
-    async def commit(
-        self, producer: str, batches: Sequence[Batch]
-    ) -> list[Position | IdempotencyConflict | None]:
+    async def commit(self, producer: str, batches: Sequence[Batch]) -> list[Outcome]:
         """Appends batches of a producer in order, in one round trip. What the log has of them
         already, by their numbers, is not appended again.
 
         Returns:
-            For each batch the id of its first event; None if it is in the log but nobody knows
-            where any more; or that its key was used for something else.
+            What came of each batch.
 
         Raises:
             LogAway: it cannot be reached, or refuses, or no answer came.
@@ -140,20 +146,9 @@ class RedisLog:
             words += [IDEMPOTENCY_SECONDS * 1000, len(batch.events)]
             for event in batch.events:
                 words += [event.size, encode(event), event.body]
-        answer = await self._until_answered(keys, words)
+        answer = await _until_answered(lambda: self._run_append(self.link, keys, words))
         results = dict(part.split("=") for part in answer[5].decode().split())
-        return [_result(results[str(batch.first)]) for batch in batches]
-
-    async def _until_answered(self, keys: Sequence[Word], words: Sequence[Word]) -> Any:
-        end = time.monotonic() + ANSWER_SECONDS
-        while True:
-            try:
-                return await self._run_append(keys, words)
-            except LogAway as error:
-                # A connection that was cut. If the call was carried out, its repeat tells so.
-                cut = error.in_doubt and not isinstance(error.__cause__, TimeoutError)
-                if not cut or time.monotonic() > end:
-                    raise
+        return [_outcome(results[str(batch.first)]) for batch in batches]
 
     def _patience(self) -> Word:
         """Until when an append is waited for, by the clock of Redis; halfway, so that an answer
@@ -163,11 +158,12 @@ class RedisLog:
         ms, at = self._told
         return ms + round((time.monotonic() - at + ANSWER_SECONDS / 2) * 1000)
 
-    async def _run_append(self, keys: Sequence[Word], words: Sequence[Word]) -> Any:
+    async def _run_append(self, link: Link, keys: Sequence[Word], words: Sequence[Word]) -> Any:
         kept = self._retention
+        size = sum(len(word) for word in words if isinstance(word, bytes))
         began = time.monotonic()
         answer = await self._append.run(
-            self.link,
+            link,
             [self._log, self._meta, *keys],
             self._now(),
             new_epoch(),
@@ -176,6 +172,7 @@ class RedisLog:
             kept.bytes,
             round(kept.seconds * 1000),
             *words,
+            seconds=ANSWER_SECONDS + size / SLOWEST_BYTES,
         )
         self._see(Position.parse(answer[0].decode()))
         if self._clock is None:
@@ -184,11 +181,11 @@ class RedisLog:
 
     async def begin(self) -> None:
         """Begins a new epoch where the log is not what this node knew; else only trims."""
-        await self._run_append([], ["", "-", 0])
+        await self._run_append(self.link, [], ["", "-", 0])
 
     async def clear(self) -> int:
         """Trims everything: moves the floor to the head and keeps the epoch. Returns how many."""
-        answer = await self._run_append([], ["", "-", -1])
+        answer = await self._run_append(self.link, [], ["", "-", -1])
         self.forget()
         return int(answer[4])
 
@@ -200,7 +197,8 @@ class RedisLog:
     async def stats(self) -> LogStats:
         """How full it is now."""
         while True:
-            answer = await self._run_append([], ["", "-", 0])
+            # Not where publishers wait for their turn.
+            answer = await self._run_append(self._reading, [], ["", "-", 0])
             if not answer[4]:
                 head, floor = (Position.parse(part.decode()) for part in answer[:2])
                 return LogStats(answer[2], answer[3], floor, head)
@@ -293,7 +291,7 @@ class RedisLog:
                 if self.away is not None or time.monotonic() > self._synced + SYNC_SECONDS:
                     await self._sync()
                     if self.away is not None:
-                        self.away = None
+                        self.away = self.away_since = None
                         self.growth.grow()
                         self._return()
                 await self._hear()
@@ -305,6 +303,7 @@ class RedisLog:
                 # The first failure may be a connection that was cut, and the next one works.
                 if delay:
                     self.away = error
+                    self.away_since = self.away_since or time.monotonic()
                     self.growth.grow()
                 await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311 - no secret
                 delay = min(max(0.05, delay * 2), RETRY_LAST)
@@ -368,7 +367,7 @@ class RedisLog:
 
     async def say(self, messages: Sequence[bytes], *, kept: Mapping[str, bytes]) -> None:
         """Puts messages on the control stream, and into the hash of decisions what is to be
-        kept of them, by name; in one round trip.
+        kept of them, by name; in one round trip. Where a connection is cut they may come twice.
 
         Raises:
             LogAway: as `append`.
@@ -379,20 +378,25 @@ class RedisLog:
         for message in messages:
             words = ("XADD", self._control, "MAXLEN", "~", CONTROL_LENGTH, "*", "m", message)
             commands.append(words)
-        for answer in await self.link.calls(commands):
+        for answer in await _until_answered(lambda: self.link.calls(commands)):
             if isinstance(answer, LogAway):
                 raise answer
 
-    async def kept(self) -> dict[str, bytes]:
-        """All that was kept of what was ever said, by name.
+    async def kept(self) -> AsyncGenerator[tuple[str, bytes], None]:
+        """Yields all that was kept of what was ever said, by name; some of it perhaps twice.
 
         Raises:
             LogAway: the log cannot be reached.
         """
-        found = await self._reading.call("HGETALL", self._decisions)
-        return {
-            name.decode(): decision for name, decision in zip(found[::2], found[1::2], strict=True)
-        }
+        cursor: Word = 0
+        while True:
+            cursor, found = await self._reading.call(
+                "HSCAN", self._decisions, cursor, "COUNT", KEPT_TOGETHER
+            )
+            for name, decision in zip(found[::2], found[1::2], strict=True):
+                yield name.decode(), decision
+            if int(cursor) == 0:
+                return
 
     def _now(self) -> Word:
         return "" if self._clock is None else self._clock.now()
@@ -412,20 +416,25 @@ class RedisLog:
         await self._connector.close()
 
 
-def settle(batch: Batch, first: Position | IdempotencyConflict | None) -> None:
-    """Tells a batch what came of it."""
-    if isinstance(first, Position):
-        batch.succeed(batch.ids_from(first))
-    else:
-        batch.fail(
-            first or LogAway("It is in the log; where is not known any more.", in_doubt=True)
-        )
+async def _until_answered(call: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Calls again, where a connection was cut: if the first was carried out, its repeat does no
+    harm and tells what came of it."""
+    end = time.monotonic() + ANSWER_SECONDS
+    while True:
+        try:
+            return await call()
+        except LogAway as error:
+            cut = error.in_doubt and not isinstance(error.__cause__, TimeoutError)
+            if not cut or time.monotonic() > end:
+                raise
 
 
-def _result(text: str) -> Position | IdempotencyConflict | None:
+def _outcome(text: str) -> Outcome:
     if text == "conflict":
-        return IdempotencyConflict()
-    return None if text == "appended" else Position.parse(text)
+        return Outcome(conflict=True)
+    if text == "appended":
+        return Outcome()
+    return Outcome(Position.parse(text.removeprefix("!")), appended=not text.startswith("!"))
 
 
 def _asked(since: Since) -> tuple[Word, ...]:

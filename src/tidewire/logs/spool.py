@@ -23,19 +23,14 @@ class Spool:
     """Batches that wait, by producer: this process, and earlier ones that left theirs on disk."""
 
     def __init__(self, bound: Bound | None = None) -> None:
-        self._bound = bound or Bound()
+        self.bound = bound or Bound()
         self._waiting: dict[str, deque[Batch]] = {}
         self.events = 0
         self.bytes = 0
 
     def room(self, events: int, size: int) -> bool:
         """Whether so much more has room."""
-        return self.events + events <= self._bound.events and self.bytes + size <= self._bound.bytes
-
-    @property
-    def full(self) -> bool:
-        """Whether it takes nothing more, not even a small event."""
-        return not self.room(1, 1024)
+        return self.events + events <= self.bound.events and self.bytes + size <= self.bound.bytes
 
     def put(self, producer: str, batches: Iterable[Batch]) -> None:
         """Takes what was accepted."""

@@ -86,6 +86,11 @@ class SpoolFile:
             os.fdatasync(self._descriptor)
             self._size = 0
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether everything has come home."""
+        return not self._size
+
     def close(self, *, remove: bool) -> None:
         """Closes the file. ``remove``: it holds nothing that is still needed."""
         if remove:

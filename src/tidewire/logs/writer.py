@@ -6,26 +6,40 @@ doubt.
 """
 
 import asyncio
-import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from tidewire.core.clock import Clock
+from tidewire.core.errors import IdempotencyConflict, LogAway
 from tidewire.core.event import Event
 from tidewire.core.log import IdempotencyKey
-from tidewire.core.position import Position
+from tidewire.core.position import Position, new_name
 
 CALL_BYTES: Final = 256 * 1024
 """Bytes of events that are gathered for one call; a batch that is larger goes alone."""
 
-_ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz0123456789"
-
 
 def new_producer() -> str:
     """Draws the name of a producer: eight characters, which no epoch of a log has."""
-    return "s" + "".join(secrets.choice(_ALPHABET) for _ in range(7))
+    return "s" + new_name(7)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a log says of a batch.
+
+    Attributes:
+        first: the id of its first event, or of that of an earlier publish with the same key; None
+            if the log does not know it any more, or if there is none.
+        appended: whether it stands in the log under its own numbers.
+        conflict: whether its key was used for something else.
+    """
+
+    first: Position | None = None
+    appended: bool = True
+    conflict: bool = False
 
 
 @dataclass(slots=True)
@@ -71,6 +85,15 @@ class Batch:
             Position(first.ms, first.offset + index, first.epoch)
             for index in range(len(self.events))
         ]
+
+    def settle(self, outcome: Outcome) -> None:
+        """Tells what came of it."""
+        if outcome.first is not None:
+            self.succeed(self.ids_from(outcome.first))
+        elif outcome.conflict:
+            self.fail(IdempotencyConflict())
+        else:
+            self.fail(LogAway("It is in the log; nobody knows where.", in_doubt=True))
 
     def succeed(self, positions: list[Position]) -> None:
         if self.done is not None and not self.done.done():
