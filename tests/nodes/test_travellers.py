@@ -317,7 +317,6 @@ async def run_world(redis: Redis, seed: int, steps: int) -> World:
         return world
 
 
-# A connection that the proxy takes in the very step in which it begins to refuse is left open.
 # asyncio leaves a transport of the proxy's behind, where a connection is accepted in the step in
 # which its server closes (python/cpython#109564).
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
