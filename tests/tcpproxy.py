@@ -65,7 +65,8 @@ class Proxy:
         self.gate = asyncio.Event()
         """Open where bytes pass."""
         self._connections: set[_Connection] = set()
-        self._server: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
+        self._opening: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
@@ -124,10 +125,12 @@ class Proxy:
         if mode is Mode.REFUSE:
             await self._refuse()
             return
-        if self._server is None:
+        if self._listener is None:
             # The first time any port; later the same, which others know.
-            self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-            self.port = self._server.sockets[0].getsockname()[1]
+            self._listener = socket.create_server(("127.0.0.1", self.port), backlog=100)
+            self._listener.setblocking(False)
+            self.port = self._listener.getsockname()[1]
+            self._loop.add_reader(self._listener, self._take)
         if mode is Mode.BLACK_HOLE:
             self.gate.clear()
         else:
@@ -138,14 +141,14 @@ class Proxy:
                     connection.reset()
 
     async def _refuse(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            await self._server.wait_closed()
-            self._server = None
+        if self._listener is not None:
+            # By hand: a server of asyncio's leaves a connection open that it takes in the step in
+            # which it is closed (python/cpython#109564).
+            self._loop.remove_reader(self._listener)
+            self._listener.close()
+            self._listener = None
+        await asyncio.gather(*self._opening, return_exceptions=True)
         await self._reset_all()
-        for _ in range(5):
-            # What was taken in these very steps is reset as well, and its end takes one.
-            await asyncio.sleep(0)
 
     async def _arm(self, cut: Cut) -> None:
         self.cut = cut
@@ -162,12 +165,16 @@ class Proxy:
             *(connection.task for connection in connections), return_exceptions=True
         )
 
-    def _serve(self, reader: Reader, writer: Writer) -> None:
-        if self.mode is Mode.REFUSE:
-            # Taken in the very step in which it stopped to take any.
-            _reset_at_close(writer)
-            writer.transport.abort()
-            return
+    def _take(self) -> None:
+        assert self._listener is not None
+        with suppress(OSError):
+            taken, _ = self._listener.accept()
+            task = self._loop.create_task(self._serve(taken))
+            self._opening.add(task)
+            task.add_done_callback(self._opening.discard)
+
+    async def _serve(self, taken: socket.socket) -> None:
+        reader, writer = await asyncio.open_connection(sock=taken)
         connection = _Connection(self, reader, writer)
         self._connections.add(connection)
         connection.task.add_done_callback(lambda _: self._connections.discard(connection))

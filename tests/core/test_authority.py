@@ -67,6 +67,13 @@ def test_what_a_change_leaves_out_stays_as_it_was() -> None:
     assert changed == Identity("alice", frozenset({"A"}), frozenset({"publish"}))
 
 
+def test_a_change_leaves_alone_what_was_issued_later_and_what_is_of_now_follows() -> None:
+    change = ChangeIdentity("alice", NOW, roles=frozenset({"VIP"}))
+    assert change.applied(token(issued_at=NOW + 1)).roles == {"EDITOR"}
+    assert change.applied(token(issued_at=NOW)).roles == {"VIP"}
+    assert change.applied(token(issued_at=None)).roles == {"VIP"}
+
+
 def test_what_a_later_change_leaves_out_an_earlier_one_has_decided() -> None:
     authority = Authority()
     authority.change(ChangeIdentity("alice", NOW, roles=frozenset()))
@@ -303,3 +310,14 @@ async def test_an_instance_that_was_sent_away_is_refused_for_a_minute(house: Hou
     await house.open(token("bob"), instance="tab")
     house.clock.advance(60)
     await house.open(token(), instance="tab")
+
+
+async def test_a_decision_that_is_heard_again_gives_nothing_to_a_later_credential(
+    house: House,
+) -> None:
+    """All decisions are heard again when a log that nodes share comes back."""
+    later = Identity("alice", issued_at=house.clock.now() + 1)
+    stream = await house.open(later)
+    await house.bus.send(ChangeIdentity("alice", house.clock.now(), roles=frozenset({"VIP"})))
+    await house.publish(Event("secret", target=Target.of(roles=["VIP"])))
+    assert b"secret" not in taken(stream)

@@ -1,11 +1,13 @@
 """The ways to say where Redis is, each with a real server behind it."""
 
+import asyncio
 import datetime
 import secrets
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -153,6 +155,28 @@ async def test_after_a_failover_sentinel_says_where_the_log_is(tmp_path: Path) -
         await log.close()
 
 
+async def test_a_sentinel_that_hangs_keeps_nobody_from_asking_the_next(tmp_path: Path) -> None:
+    (tmp_path / "sentinel").mkdir()
+    with (
+        redis_server(tmp_path) as primary,
+        sentinel(tmp_path / "sentinel", primary) as port,
+        socket.create_server(("127.0.0.1", 0)) as hung,
+    ):
+        await until(lambda: _answers(port), 10)
+        first = hung.getsockname()[1]
+        log = at(f"redis+sentinel://127.0.0.1:{first},127.0.0.1:{port}/events/0")
+        await log.open()
+        assert len(await log.append([event()])) == 1
+        await log.close()
+
+
+def _answers(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1) as peer:
+        peer.sendall(b"PING\r\n")
+        return peer.recv(100) == b"+PONG\r\n"
+    return False
+
+
 def _knows_a_replica(port: int) -> bool:
     asked = subprocess.run(
         ["redis-cli", "-p", str(port), "SENTINEL", "replicas", "events"],
@@ -213,6 +237,17 @@ async def test_where_nobody_listens_is_said_at_once_and_without_the_address() ->
     assert not raised.value.in_doubt
     assert "secret" not in raised.value.detail
     await link.close()
+
+
+async def test_whoever_waits_behind_one_that_is_not_answered_does_not_wait_for_ever() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hung:
+        link = Link(connector(f"redis://127.0.0.1:{hung.getsockname()[1]}"))
+        began = time.monotonic()
+        asked = [link.call("PING", seconds=0.2) for _ in range(30)]
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        assert all(isinstance(error, LogAway) for error in found)
+        assert time.monotonic() - began < 5
+        await link.close()
 
 
 @pytest.mark.parametrize(

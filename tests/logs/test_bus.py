@@ -446,3 +446,39 @@ async def test_closing_ends_what_cannot_be_sent(proxy: Proxy, shaky: Node) -> No
     async with asyncio.timeout(2):
         await shaky.bus.flush()
         await shaky.bus.close()
+
+
+async def test_decisions_are_asked_for_until_they_are_known(
+    one: Node, shaky: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A return after which they cannot be read once is no reason never to know them."""
+    kept, failures = shaky.log.kept, iter(range(3))
+
+    def fails_at_first() -> AsyncIterator[tuple[str, bytes]]:
+        if next(failures, None) is not None:
+            raise LogAway("timed out")
+        return kept()
+
+    monkeypatch.setattr(shaky.log, "kept", fails_at_first)
+    await one.bus.send(Revoke(5, token_id="stolen"))
+    await until(lambda: Revoke(5, token_id="stolen") in shaky.heard)
+    shaky.heard.clear()
+    assert shaky.log.on_return is not None
+    shaky.log.on_return()
+    await until(lambda: shaky.heard == [Revoke(5, token_id="stolen")])
+
+
+async def test_a_connection_that_is_cut_costs_no_command(
+    proxy: Proxy, one: Node, shaky: Node
+) -> None:
+    proxy.cut_answers(request=b"XADD", keep=0.0)
+    assert await shaky.bus.send(disconnects(1)[0])
+    await until(lambda: proxy.cuts == 1 and disconnects(1)[0] in one.heard)
+    await shaky.bus.flush()
+    assert shaky.bus.unsent == 0
+
+
+async def test_what_only_this_node_has_heard_is_counted(proxy: Proxy, shaky: Node) -> None:
+    await leave(proxy, shaky)
+    assert not await shaky.bus.send(disconnects(1)[0])
+    assert shaky.bus.unsent > 0

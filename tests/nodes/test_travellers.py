@@ -317,9 +317,6 @@ async def run_world(redis: Redis, seed: int, steps: int) -> World:
         return world
 
 
-# asyncio leaves a transport of the proxy's behind, where a connection is accepted in the step in
-# which its server closes (python/cpython#109564).
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("first", [0, 8])
 async def test_readers_who_go_from_node_to_node_get_everything_once_while_redis_comes_and_goes(
     redis: Redis, first: int
