@@ -34,7 +34,7 @@ from tidewire.core.position import Edge
 from tidewire.core.target import Identity
 from tidewire.logs import Retention
 from tidewire.logs import bus as bus_module
-from tidewire.logs import redis as redis_module
+from tidewire.logs import hearing as hearing_module
 from tidewire.logs.bus import KINDS, RedisBus, decode, encode
 from tidewire.logs.link import connector
 from tidewire.logs.redis import RedisLog
@@ -43,7 +43,7 @@ from tidewire.logs.redis import RedisLog
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bus_module, "TRY_SECONDS", 0.02)
-    monkeypatch.setattr(redis_module, "RETRY_LAST", 0.05)
+    monkeypatch.setattr(hearing_module, "RETRY_LAST", 0.05)
 
 
 @dataclass
@@ -320,7 +320,7 @@ async def test_names_that_could_be_taken_for_each_other_are_not(
 
 async def leave(proxy: Proxy, node: Node) -> None:
     proxy.refuse()
-    await until(lambda: node.log.away is not None)
+    await until(lambda: node.log.hearing.away is not None)
 
 
 async def test_while_redis_is_away_commands_are_obeyed_here_and_the_sender_is_told_so(
@@ -408,9 +408,11 @@ async def test_a_redis_that_came_back_empty_is_told_all_decisions_again(
             await one.log.read(Edge.LATEST)
             await two.log.read(Edge.LATEST)
             redis.kill()
-            await until(lambda: one.log.away is not None and two.log.away is not None)
+            await until(
+                lambda: one.log.hearing.away is not None and two.log.hearing.away is not None
+            )
             redis.start()
-            await until(lambda: one.log.away is None and two.log.away is None)
+            await until(lambda: one.log.hearing.away is None and two.log.hearing.away is None)
             await until(lambda: redis.command("HLEN", f"{{{name}}}:decisions") == 1)
             late = await stack.enter_async_context(a_node(redis.port, name))
             assert late.heard == [Revoke(1, user_id="ann")]
@@ -463,8 +465,8 @@ async def test_decisions_are_asked_for_until_they_are_known(
     await one.bus.send(Revoke(5, token_id="stolen"))
     await until(lambda: Revoke(5, token_id="stolen") in shaky.heard)
     shaky.heard.clear()
-    assert shaky.log.on_return is not None
-    shaky.log.on_return()
+    assert shaky.log.hearing.on_return is not None
+    shaky.log.hearing.on_return()
     await until(lambda: shaky.heard == [Revoke(5, token_id="stolen")])
 
 

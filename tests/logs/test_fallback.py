@@ -24,7 +24,7 @@ from tidewire.core.position import Edge, Position
 from tidewire.core.target import Target
 from tidewire.logs import Retention
 from tidewire.logs import fallback as fallback_module
-from tidewire.logs import redis as redis_module
+from tidewire.logs import hearing as hearing_module
 from tidewire.logs.fallback import FallbackLog, State
 from tidewire.logs.link import connector
 from tidewire.logs.redis import RedisLog
@@ -61,7 +61,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tries often, so that a test need not wait."""
     monkeypatch.setattr(fallback_module, "TRY_FIRST", 0.01)
     monkeypatch.setattr(fallback_module, "TRY_LAST", 0.05)
-    monkeypatch.setattr(redis_module, "RETRY_LAST", 0.05)
+    monkeypatch.setattr(hearing_module, "RETRY_LAST", 0.05)
 
 
 @pytest.fixture
@@ -243,7 +243,7 @@ async def test_a_redis_that_ends_and_begins_again_empty_gets_the_spool(
         redis.kill()
         places = await log.append(events(2))
         redis.start()
-        await until(lambda: log.state is State.SHARED and log.log.away is None)
+        await until(lambda: log.state is State.SHARED and log.log.hearing.away is None)
         assert [id_ for id_, _ in await held(log)] == ids(places)
     finally:
         await log.close()
@@ -315,7 +315,7 @@ class Doubt:
 
     async def commit(self, producer: str, batches: Sequence[Batch]) -> Any:
         await RedisLog.commit(self.node.log.log, producer, batches)
-        await until(lambda: self.node.log.log.heard_at(producer, batches[-1].last) is not None)
+        await until(lambda: self.node.log.log.hearing.find(producer, batches[-1].last) is not None)
         await asyncio.sleep(0.01)
         raise LogAway("The answer was lost.", in_doubt=True)
 
@@ -356,7 +356,7 @@ async def test_the_key_of_an_append_that_was_heard_and_not_answered_is_known(
 async def test_an_append_that_came_late_and_was_heard_is_told_with_the_id_that_it_has(
     doubtful: Node, shared: RedisLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_module.RedisLog, "_patience", lambda self: 1)
+    monkeypatch.setattr(RedisLog, "_patience", lambda self: 1)
     positions = await doubtful.log.append(events(2))
     assert await held(shared) == list(zip(ids(positions), (1, 2), strict=True))
 

@@ -249,8 +249,8 @@ async def test_a_log_that_lost_a_part_goes_on_with_a_new_epoch_at_the_next_offse
 async def test_a_follower_is_told_once_that_everything_was_lost_also_where_nothing_new_comes(
     shared: Shared, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tidewire.logs.redis.SYNC_SECONDS", 0.05)
-    monkeypatch.setattr("tidewire.logs.redis.BLOCK_SECONDS", 0.05)
+    monkeypatch.setattr("tidewire.logs.hearing.SYNC_SECONDS", 0.05)
+    monkeypatch.setattr("tidewire.logs.hearing.BLOCK_SECONDS", 0.05)
     log = shared.log()
     [*_, head] = await log.append(events(3))
     async with aclosing(log.follow(head)) as pages:
@@ -292,8 +292,8 @@ async def test_after_a_failover_new_events_never_get_positions_that_were_given_b
 async def test_a_failover_is_noticed_by_who_only_listens(
     shared: Shared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tidewire.logs.redis.SYNC_SECONDS", 0.05)
-    monkeypatch.setattr("tidewire.logs.redis.BLOCK_SECONDS", 0.05)
+    monkeypatch.setattr("tidewire.logs.hearing.SYNC_SECONDS", 0.05)
+    monkeypatch.setattr("tidewire.logs.hearing.BLOCK_SECONDS", 0.05)
     log = shared.log()
     await log.append(events(3))
     shared.remember()

@@ -319,7 +319,7 @@ async def held(log: FallbackLog) -> list[tuple[str, int]]:
 
 
 async def home(log: FallbackLog) -> None:
-    await until(lambda: log.state is State.SHARED and log.log.away is None)
+    await until(lambda: log.state is State.SHARED and log.log.hearing.away is None)
 
 
 def places(producer: str, batches: list[Batch]) -> list[str]:

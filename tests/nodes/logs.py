@@ -30,7 +30,7 @@ class Node:
     async def leave(self) -> None:
         """Redis goes away, and the log knows."""
         self.proxy.refuse()
-        await until(lambda: self.log.log.away is not None)
+        await until(lambda: self.log.log.hearing.away is not None)
 
     async def come_back(self) -> None:
         self.proxy.pass_on()
@@ -38,7 +38,9 @@ class Node:
 
     async def home(self) -> None:
         """Until everything is in the log that all share."""
-        await until(lambda: self.log.state is State.SHARED and self.log.log.away is None, 15)
+        await until(
+            lambda: self.log.state is State.SHARED and self.log.log.hearing.away is None, 15
+        )
 
 
 def log_at(

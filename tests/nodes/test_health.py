@@ -90,7 +90,7 @@ async def test_a_node_that_hears_its_log_no_more_is_not_ready_within_ten_seconds
 ) -> None:
     async with cluster.two(clock=clock) as (a, b):
         assert await readyz(a) == (200, "ready")
-        pump = b.tidewire._life.node.log.log._pump  # type: ignore[union-attr]
+        pump = b.tidewire._life.node.log.log.hearing._pump  # type: ignore[union-attr]
         pump.cancel()
         await asyncio.wait([pump])
         await a.live.publish(data="unheard")
@@ -105,7 +105,7 @@ async def test_a_node_that_hears_nothing_is_not_ready_although_nobody_publishes(
     cluster: Cluster, clock: FakeClock
 ) -> None:
     async with cluster.member(clock=clock) as a:
-        pump = a.tidewire._life.node.log.log._pump  # type: ignore[union-attr]
+        pump = a.tidewire._life.node.log.log.hearing._pump  # type: ignore[union-attr]
         pump.cancel()
         await asyncio.wait([pump])
         assert await step(clock, a, lambda: not a.tidewire.ready, 15) <= 10

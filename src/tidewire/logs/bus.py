@@ -104,8 +104,8 @@ class RedisBus:
         self._decided: dict[str, bytes] = {}
         self._task: asyncio.Task[None] | None = None
         self._loading: asyncio.Task[None] | None = None
-        log.on_control = self._hear
-        log.on_return = self._returned
+        log.hearing.on_message = self._hear
+        log.hearing.on_return = self._returned
 
     def listen(self, handler: Handler) -> None:
         self._handlers.append(handler)
@@ -191,7 +191,7 @@ class RedisBus:
         if isinstance(command, _DECISIONS):
             self._decided[_name(command)] = encode(command)
         if isinstance(command, Forget):
-            self._log.forget()
+            self._log.hearing.forget()
         for handler in self._handlers:
             try:
                 handler(command)

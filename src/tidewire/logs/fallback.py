@@ -127,7 +127,7 @@ class FallbackLog:
     @property
     def condition(self) -> Condition:
         """How it is; see `tidewire.core.log.Degradable`."""
-        away = self.log.away
+        away = self.log.hearing.away
         reason = self._reason if self.state is not State.SHARED else away.reason if away else ""
         return Condition(
             accepts=self._room(1, 1024),
@@ -139,7 +139,7 @@ class FallbackLog:
 
     def _is_deaf(self) -> bool:
         """Whether the log takes what it is given, and has not been heard for long."""
-        since = self.log.away_since
+        since = self.log.hearing.away_since
         return (
             since is not None and self._taken_at > since and time.monotonic() - since > DEAF_SECONDS
         )
@@ -198,8 +198,8 @@ class FallbackLog:
         async with self._lane:
             if self.state is State.SHARED:
                 try:
-                    if self.log.away is not None:
-                        raise self.log.away.again()
+                    if self.log.hearing.away is not None:
+                        raise self.log.hearing.away.again()
                     found = await self.log.commit(self._writer.producer, batches)
                 except LogAway as error:
                     self._leave(error)
@@ -241,7 +241,7 @@ class FallbackLog:
                 batch.succeed(known)
             elif batch.last <= self._heard.get(producer, 0):
                 # The answer was lost, but it was heard.
-                first = self.log.heard_at(producer, batch.first)
+                first = self.log.hearing.find(producer, batch.first)
                 batch.settle(Outcome(first))
                 if first is not None:
                     self._keys.remember(batch.key, batch.ids_from(first), self._clock.now())
@@ -280,7 +280,7 @@ class FallbackLog:
             self._keys.remember(batch.key, places, self._clock.now())
             self._afloat += map(spooled, batch.events, places)
             batch.succeed(places)
-        self.log.growth.grow()
+        self.log.hearing.growth.grow()
 
     def _leave(self, error: LogAway) -> None:
         self.state = State.AWAY
@@ -315,9 +315,9 @@ class FallbackLog:
             waiting = self._spool.first()
             if waiting is None:
                 async with self._lane:
-                    if self.log.away is not None:
+                    if self.log.hearing.away is not None:
                         # It takes events, and this node would not hear them.
-                        raise self.log.away.again()
+                        raise self.log.hearing.away.again()
                     if self._spool.first() is None:
                         await asyncio.to_thread(self._empty_files)
                         if not self._is_followed:
@@ -349,8 +349,8 @@ class FallbackLog:
         max_bytes: int = PAGE_BYTES,
         newest: int | None = None,
     ) -> Page:
-        if self.log.away is not None:
-            raise self.log.away.again()
+        if self.log.hearing.away is not None:
+            raise self.log.hearing.away.again()
         return await self.log.read(since, limit=limit, max_bytes=max_bytes, newest=newest)
 
     def recall(self, after: Position, *, limit: int, max_bytes: int) -> Page | None:
@@ -362,7 +362,7 @@ class FallbackLog:
         self._is_followed = True
         yielded = 0
         while not self._closed:
-            looked = self.log.growth.count
+            looked = self.log.hearing.growth.count
             page, failed = await self._next(after)
             if page is not None:
                 self._hear(page)
@@ -381,7 +381,7 @@ class FallbackLog:
                 # A read that failed is tried again, also where nothing new is heard.
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(READ_AGAIN_SECONDS if failed else None):
-                        await self.log.growth.beyond(looked)
+                        await self.log.hearing.growth.beyond(looked)
 
     async def _next(self, after: Position) -> tuple[Page | None, bool]:
         """What comes next in the log, if anything does; and whether it could not be asked."""

@@ -8,7 +8,6 @@ the control stream beside it, by one blocking read each.
 
 import asyncio
 import hashlib
-import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from importlib.resources import files
@@ -21,23 +20,13 @@ from tidewire.core.journal import Journal, NullJournal
 from tidewire.core.log import PAGE_BYTES, PAGE_ENTRIES, Gap, IdempotencyKey, LogStats, Page
 from tidewire.core.position import Cursor, Edge, Position, Since, new_epoch
 from tidewire.logs.codec import decode, encode
-from tidewire.logs.growth import Growth
+from tidewire.logs.hearing import Hearing
 from tidewire.logs.keys import IDEMPOTENCY_SECONDS
 from tidewire.logs.link import ANSWER_SECONDS, Connector, Link, Script, Word
-from tidewire.logs.recent import Recent
 from tidewire.logs.retention import Retention
 from tidewire.logs.writer import Batch, Outcome, Writer
 
 Answer = TypeVar("Answer")
-
-BLOCK_SECONDS: Final = 1.0
-SYNC_SECONDS: Final = 2.0
-"""How long the blocking read waits, and how often it is asked whether the log is still the one
-that was heard."""
-
-HEAR_ENTRIES: Final = 1_000
-HEAR_BYTES: Final = 1024 * 1024
-"""What one blocking read takes at most: entries, and about so many bytes."""
 
 SLOWEST_BYTES: Final = 1024 * 1024
 """Bytes a second that the way to Redis carries at least: large batches are waited for longer."""
@@ -46,8 +35,6 @@ KEPT_TOGETHER: Final = 500
 
 CONTROL_LENGTH: Final = 10_000
 """Messages that the control stream keeps, about."""
-
-RETRY_LAST: Final = 0.5
 
 PRODUCER_DAYS: Final = 7
 """How long the log remembers what a producer has appended, for one that brings a spool home."""
@@ -77,7 +64,6 @@ class RedisLog:
             journal: where failures are noted.
         """
         self._clock = clock
-        self._journal = journal or NullJournal()
         self._retention = retention
         self._slot = "{" + name + "}"
         self._log = f"{self._slot}:log"
@@ -87,31 +73,25 @@ class RedisLog:
         self._connector = connect
         self.link = Link(connect)
         self._reading = Link(connect, repeats=True)
-        self._hearing = Link(connect)
         self._append = Script(_source("prelude.lua") + _source("append.lua"))
         self._read = Script(_source("prelude.lua") + _source("read.lua"))
         self._writer = Writer(self._commit, clock or SystemClock())
-        self._recent: Recent | None = None
         self._seen = 0
         # What the clock of Redis said, and when that was here.
         self._told: tuple[int, float] | None = None
-        self._control_id = "$"
-        self._synced = 0.0
-        self._entry_bytes = 256.0
-        self._pump: asyncio.Task[None] | None = None
         self._opening = asyncio.Lock()
         self._ended = asyncio.Event()
-        self.growth = Growth()
-        """Grows whenever something was heard, or hearing failed or began again."""
-        self.away: LogAway | None = None
-        """Why nothing is heard at the moment; None while all is well."""
-        self.away_since: float | None = None
-        """Since when, monotonic seconds."""
-        self.on_control: Callable[[bytes], None] | None = None
-        """Called with each message of the control stream, this node's own included."""
-        self.on_return: Callable[[], None] | None = None
-        """Called when hearing begins again, and when the log is another one: messages may have
-        been missed, and what was kept may be lost."""
+        self._is_open = False
+        self.hearing = Hearing(
+            Link(connect),
+            log=self._log,
+            control=self._control,
+            head=self._head,
+            see=self._see,
+            retention=retention,
+            clock=clock,
+            journal=journal or NullJournal(),
+        )
 
     # Writing
 
@@ -186,13 +166,8 @@ class RedisLog:
     async def clear(self) -> int:
         """Trims everything: moves the floor to the head and keeps the epoch. Returns how many."""
         answer = await self._run_append(self.link, [], ["", "-", -1])
-        self.forget()
+        self.hearing.forget()
         return int(answer[4])
-
-    def forget(self) -> None:
-        """Forgets the entries that this node remembers."""
-        if self._recent is not None:
-            self._recent.restart(self._recent.end)
 
     async def stats(self) -> LogStats:
         """How full it is now."""
@@ -241,17 +216,12 @@ class RedisLog:
 
     def recall(self, after: Position, *, limit: int, max_bytes: int) -> Page | None:
         """What was heard after a position; see `tidewire.core.log.Recalling`."""
-        if self._recent is None:
-            return None
-        return self._recent.after(after, limit, max_bytes)
-
-    def heard_at(self, producer: str, number: int) -> Position | None:
-        """The id with which an event of a producer was heard, if that is remembered."""
-        return None if self._recent is None else self._recent.find(producer, number)
+        recent = self.hearing.recent
+        return None if recent is None else recent.after(after, limit, max_bytes)
 
     async def follow(self, after: Position) -> AsyncGenerator[Page, None]:
         while not self._ended.is_set():
-            looked = self.growth.count
+            looked = self.hearing.growth.count
             try:
                 page = await self._next(after)
             except LogAway:
@@ -262,95 +232,28 @@ class RedisLog:
                 after = page.end
                 yield page
             elif not self._ended.is_set():
-                await self.growth.beyond(looked)
+                await self.hearing.growth.beyond(looked)
 
     async def _next(self, after: Position) -> Page:
         await self.open()
         page = self.recall(after, limit=PAGE_ENTRIES, max_bytes=PAGE_BYTES)
         return await self.read(Cursor(after)) if page is None else page
 
-    # Hearing
-
     async def open(self) -> None:
-        """Takes its place at the head of both streams, and hears them from there.
+        """Takes its place at the head, and hears the log from there.
 
         Raises:
             LogAway: the log cannot be reached.
         """
         async with self._opening:
-            if self._pump is None and not self._ended.is_set():
+            if not self._is_open and not self._ended.is_set():
                 await self.begin()
-                await self._sync()
                 await self._forget_producers()
-                self._pump = asyncio.create_task(self._hear_on(), name="tidewire-hear")
+                await self.hearing.begin()
+                self._is_open = True
 
-    async def _hear_on(self) -> None:
-        delay = 0.0
-        while True:
-            try:
-                if self.away is not None or time.monotonic() > self._synced + SYNC_SECONDS:
-                    await self._sync()
-                    if self.away is not None:
-                        self.away = self.away_since = None
-                        self.growth.grow()
-                        self._return()
-                await self._hear()
-                delay = 0.0
-            except Exception as error:
-                if not isinstance(error, LogAway):
-                    self._journal.note("hearing the log failed; it is tried again", error=error)
-                    error = LogAway("Hearing the log failed.")
-                # The first failure may be a connection that was cut, and the next one works.
-                if delay:
-                    self.away = error
-                    self.away_since = self.away_since or time.monotonic()
-                    self.growth.grow()
-                await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311 - no secret
-                delay = min(max(0.05, delay * 2), RETRY_LAST)
-                self._synced = 0.0
-
-    async def _sync(self) -> None:
-        page = await self._read_on(self._hearing, Edge.LATEST, 0, 0, None)
-        head = page.head
-        if self._recent is None or self._recent.end.epoch != head.epoch:
-            # What lies before, followers read from the log; it tells them of the other epoch.
-            newest = await self._hearing.call("XREVRANGE", self._control, "+", "-", "COUNT", 1)
-            self._control_id = newest[0][0].decode() if newest else "0-0"
-            if self._recent is None:
-                clock = self._clock or SystemClock()
-                self._recent = Recent(head, self._retention, clock)
-            else:
-                self._recent.restart(head)
-                self.growth.grow()
-                self._return()
-        self._synced = time.monotonic()
-
-    def _return(self) -> None:
-        if self.on_return is not None:
-            self.on_return()
-
-    async def _hear(self) -> None:
-        assert self._recent is not None  # noqa: S101 - narrows; `open` has made it
-        end = self._recent.end
-        count = max(8, min(HEAR_ENTRIES, int(HEAR_BYTES / self._entry_bytes)))
-        answer = await self._hearing.call(
-            *("XREAD", "COUNT", count, "BLOCK", round(BLOCK_SECONDS * 1000), "STREAMS"),
-            *(self._log, self._control, f"{end.ms}-{end.offset}", self._control_id),
-            seconds=BLOCK_SECONDS + ANSWER_SECONDS,
-        )
-        for stream, items in answer or ():
-            if stream == self._log.encode():
-                entries = [decode(id_, fields[1], fields[3]) for id_, fields in items]
-                self._see(entries[-1].position)
-                self._recent.hear(entries)
-                size = sum(len(entry.body) + 64 for entry in entries)
-                self._entry_bytes = max(self._entry_bytes / 2, size / len(entries))
-                self.growth.grow()
-            else:
-                for id_, fields in items:
-                    self._control_id = id_.decode()
-                    if self.on_control is not None:
-                        self.on_control(fields[1])
+    async def _head(self, link: Link) -> Position:
+        return (await self._read_on(link, Edge.LATEST, 0, 0, None)).head
 
     async def _forget_producers(self) -> None:
         fields = await self.link.call("HGETALL", self._meta)
@@ -406,12 +309,9 @@ class RedisLog:
 
     async def close(self) -> None:
         self._ended.set()
-        if self._pump is not None:
-            self._pump.cancel()
-            await asyncio.gather(self._pump, return_exceptions=True)
         await self._writer.close()
-        self.growth.grow()
-        for link in (self.link, self._reading, self._hearing):
+        await self.hearing.close()
+        for link in (self.link, self._reading):
             await link.close()
         await self._connector.close()
 
