@@ -3,6 +3,7 @@ and readers who go from node to node meanwhile."""
 
 import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -356,7 +357,7 @@ async def test_the_key_of_an_append_that_was_heard_and_not_answered_is_known(
 async def test_an_append_that_came_late_and_was_heard_is_told_with_the_id_that_it_has(
     doubtful: Node, shared: RedisLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(RedisLog, "_patience", lambda self: 1)
+    monkeypatch.setattr(RedisLog, "_patience", lambda self, size: 1)
     positions = await doubtful.log.append(events(2))
     assert await held(shared) == list(zip(ids(positions), (1, 2), strict=True))
 
@@ -533,3 +534,49 @@ async def test_what_this_node_remembers_is_read_while_redis_is_away(node: Node) 
     await until(lambda: remembered() == [1, 2, 3])
     await node.leave()
     assert remembered() == [1, 2, 3]
+
+
+# Reads that fail, and ears that do not hear
+
+
+async def test_a_follower_whose_one_read_fails_goes_on_although_nothing_new_is_heard(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await node.log.append([event(1)])
+    read, failures = node.log.log.read, iter(range(2))
+
+    async def fails_at_first(*asked: Any, **more: Any) -> Any:
+        if next(failures, None) is not None:
+            raise LogAway("timed out")
+        return await read(*asked, **more)
+
+    monkeypatch.setattr(node.log.log, "read", fails_at_first)
+    async with aclosing(node.log.follow(Position(1, 1, "zzzz0000"))) as pages:
+        page = await soon(pages)
+    assert page.gap is not None
+    assert [entry.position.offset for entry in page.entries] == [1]
+
+
+async def test_what_is_accepted_and_never_heard_is_bounded_and_such_a_node_is_not_ready(
+    proxy: Proxy, name: str
+) -> None:
+    """Redis takes everything, and nothing comes back from it."""
+    async with a_node(proxy, name, bound=Bound(events=20)) as node:
+        log, hearing = node.log, node.log.log.hearing
+        async with aclosing(log.follow((await log.read(Edge.LATEST)).head)) as pages:
+            first = asyncio.create_task(soon(pages))
+            await asyncio.sleep(0)
+            await hearing.close()
+            hearing.away = LogAway("deaf")
+            hearing.away_since = time.monotonic() - fallback_module.DEAF_SECONDS
+            assert (await log.append([event(1)]))[0].epoch == log._writer.producer
+            await first
+            accepted = 1
+            with suppress(SpoolFull):
+                while accepted < 100:
+                    await log.append([event(accepted + 1)])
+                    accepted += 1
+                    await until(lambda: not log.condition.spooled)
+            assert accepted == 20
+            assert not log.condition.accepts
+            assert not log.condition.hearing

@@ -116,7 +116,8 @@ class RedisLog:
             LogAway: it cannot be reached, or refuses, or no answer came.
         """
         keys: list[Word] = []
-        words: list[Word] = [self._patience(), producer, len(batches)]
+        size = sum(batch.size for batch in batches)
+        words: list[Word] = [self._patience(size), producer, len(batches)]
         for batch in batches:
             index, digest = 0, "-"
             if batch.key is not None:
@@ -126,21 +127,23 @@ class RedisLog:
             words += [IDEMPOTENCY_SECONDS * 1000, len(batch.events)]
             for event in batch.events:
                 words += [event.size, encode(event), event.body]
-        answer = await _until_answered(lambda: self._run_append(self.link, keys, words))
+        answer = await _until_answered(lambda: self._run_append(self.link, keys, words, size))
         results = dict(part.split("=") for part in answer[5].decode().split())
         return [_outcome(results[str(batch.first)]) for batch in batches]
 
-    def _patience(self) -> Word:
-        """Until when an append is waited for, by the clock of Redis; halfway, so that an answer
-        that is sent in time also comes in time."""
+    def _patience(self, size: int) -> Word:
+        """Until when an append of so many bytes is waited for, by the clock of Redis; less than
+        that, so that an answer that is sent in time also comes in time."""
         if self._told is None:
             return ""
         ms, at = self._told
-        return ms + round((time.monotonic() - at + ANSWER_SECONDS / 2) * 1000)
+        seconds = ANSWER_SECONDS / 2 + size / SLOWEST_BYTES
+        return ms + round((time.monotonic() - at + seconds) * 1000)
 
-    async def _run_append(self, link: Link, keys: Sequence[Word], words: Sequence[Word]) -> Any:
+    async def _run_append(
+        self, link: Link, keys: Sequence[Word], words: Sequence[Word], size: int = 0
+    ) -> Any:
         kept = self._retention
-        size = sum(len(word) for word in words if isinstance(word, bytes))
         began = time.monotonic()
         answer = await self._append.run(
             link,
