@@ -45,6 +45,12 @@ class FakeSink:
         self.was_aborted = False
         self.blocked: float | None = None
 
+    def offer(self, data: bytes) -> bool:
+        if not self.room():
+            return False
+        self.write(data)
+        return True
+
     def write(self, data: bytes) -> None:
         assert not self.closed, "written to after it was closed"
         if self.reading:

@@ -675,6 +675,8 @@ class World:
         connection = Connection(reader, "sse", connected_at=now, opened=self.clock.monotonic())
         if client.slow:
             sink.stop_reading()
+        # What it has missed may be written in the very step that opens it.
+        opening = len(sink.taken)
         self.keeper.admit(connection)
         self.keeper.opened(connection)
         client.stream = Stream(
@@ -684,7 +686,7 @@ class World:
             seen=start_at,
             topics=client.topics,
             judged=[(-1, client.who)],
-            parsed=len(sink.taken),
+            parsed=opening,
         )
         client.cursor = start_at
 

@@ -138,9 +138,9 @@ def opened(registry: Connections) -> Connection:
 def test_three_minutes_without_an_event_make_a_connection_idle() -> None:
     registry = Connections()
     it = opened(registry)
-    assert registry.sweep(IDLE_AFTER, STALE_AFTER) == []
+    assert not registry.sweep(it, IDLE_AFTER, STALE_AFTER)
     assert state(it) is ConnectionState.CONNECTED
-    registry.sweep(IDLE_AFTER + 0.1, STALE_AFTER)
+    registry.sweep(it, IDLE_AFTER + 0.1, STALE_AFTER)
     assert state(it) is ConnectionState.IDLE
     assert IDLE_AFTER == 180
 
@@ -148,11 +148,11 @@ def test_three_minutes_without_an_event_make_a_connection_idle() -> None:
 def test_an_event_makes_it_connected_again() -> None:
     registry = Connections()
     it = opened(registry)
-    registry.sweep(200, STALE_AFTER)
+    registry.sweep(it, 200, STALE_AFTER)
     it.reader.delivered_at = 210
-    registry.sweep(220, STALE_AFTER)
+    registry.sweep(it, 220, STALE_AFTER)
     assert state(it) is ConnectionState.CONNECTED
-    registry.sweep(210 + IDLE_AFTER + 1, STALE_AFTER)
+    registry.sweep(it, 210 + IDLE_AFTER + 1, STALE_AFTER)
     assert state(it) is ConnectionState.IDLE
 
 
@@ -164,22 +164,22 @@ def test_a_peer_that_takes_nothing_is_stale_first_and_condemned_by_the_next_swee
     it = opened(registry)
     it.state = before
     sink_of(it).blocked = 100.0
-    assert registry.sweep(100 + STALE_AFTER, STALE_AFTER) == []
+    assert not registry.sweep(it, 100 + STALE_AFTER, STALE_AFTER)
     assert state(it) is not ConnectionState.STALE
-    assert registry.sweep(101 + STALE_AFTER, STALE_AFTER) == []
+    assert not registry.sweep(it, 101 + STALE_AFTER, STALE_AFTER)
     assert state(it) is ConnectionState.STALE
-    assert registry.sweep(131 + STALE_AFTER, STALE_AFTER) == [it]
+    assert registry.sweep(it, 131 + STALE_AFTER, STALE_AFTER)
 
 
 def test_a_stale_peer_that_takes_again_is_spared() -> None:
     registry = Connections()
     it = opened(registry)
     sink_of(it).blocked = 100.0
-    registry.sweep(140, STALE_AFTER)
+    registry.sweep(it, 140, STALE_AFTER)
     sink_of(it).blocked = None
-    assert registry.sweep(170, STALE_AFTER) == []
+    assert not registry.sweep(it, 170, STALE_AFTER)
     assert state(it) is ConnectionState.CONNECTED
-    registry.sweep(190, STALE_AFTER)
+    registry.sweep(it, 190, STALE_AFTER)
     assert state(it) is ConnectionState.IDLE
 
 
@@ -188,8 +188,8 @@ def test_a_connection_that_has_not_opened_is_neither_idle_nor_condemned() -> Non
     it = connection()
     registry.add(it)
     sink_of(it).blocked = 0.0
-    assert registry.sweep(1000, STALE_AFTER) == []
-    assert registry.sweep(2000, STALE_AFTER) == []
+    assert not registry.sweep(it, 1000, STALE_AFTER)
+    assert not registry.sweep(it, 2000, STALE_AFTER)
     assert state(it) is ConnectionState.CONNECTING
 
 
@@ -199,8 +199,9 @@ def test_one_that_was_told_to_go_and_does_not_take_even_that_is_condemned() -> N
     for each in (it, quick):
         each.happen(Happening.CLOSING)
     sink_of(it).blocked = 100.0
-    assert registry.sweep(100 + STALE_AFTER, STALE_AFTER) == []
-    assert registry.sweep(101 + STALE_AFTER, STALE_AFTER) == [it]
+    assert not registry.sweep(it, 100 + STALE_AFTER, STALE_AFTER)
+    assert registry.sweep(it, 101 + STALE_AFTER, STALE_AFTER)
+    assert not registry.sweep(quick, 101 + STALE_AFTER, STALE_AFTER)
 
 
 def test_who_is_on_the_way_out_does_not_count_as_open() -> None:

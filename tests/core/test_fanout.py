@@ -4,6 +4,7 @@ from tests.fakes import FakeSink
 from tidewire.core.event import Event
 from tidewire.core.fanout import fan_out, groups
 from tidewire.core.frame import NAMED, UNNAMED, Encoding
+from tidewire.core.frames import Frames
 from tidewire.core.index import Index
 from tidewire.core.log import Entry
 from tidewire.core.position import Cursor, Position
@@ -31,7 +32,11 @@ def delivered(made: list[Entry], *readers: Reader) -> list[bytes | None]:
     index = Index()
     for each in readers:
         index.add(each)
-    found = dict(fan_out(made, [entry.id for entry in made], index))
+    found = {}
+    for data, alike in fan_out(made, [entry.id for entry in made], index, Frames()):
+        for each in alike:
+            assert each not in found
+            found[each] = data
     return [found.get(each) for each in readers]
 
 
@@ -95,9 +100,10 @@ def test_the_index_may_change_while_it_is_gone_through() -> None:
     for each in readers:
         index.add(each)
     got = []
-    for each, _ in fan_out(entries(EVERYONE), ["a cursor"], index):
-        index.remove(each)
-        got.append(each)
+    for _, alike in fan_out(entries(EVERYONE), ["a cursor"], index, Frames()):
+        for each in alike:
+            index.remove(each)
+            got.append(each)
     assert got == readers
 
 

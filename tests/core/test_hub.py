@@ -38,6 +38,12 @@ class TroubledLog(MemoryLog):
         self.go_on.set()
         self.hear = asyncio.Event()
         self.hear.set()
+        self.remembers = False
+
+    def recall(self, after: Position, *, limit: int, max_bytes: int) -> Page | None:
+        if not self.remembers:
+            return None
+        return super().recall(after, limit=limit, max_bytes=max_bytes)
 
     async def read(self, since: Since, **limits: Any) -> Page:
         self.reads += 1
@@ -337,12 +343,58 @@ async def test_a_reader_whose_socket_drains_twice_is_read_for_once(
     await heard(hub)
     it = reader(hub, at=start)
     hub.attach(it)
-    assert it.sink.on_room is not None
-    it.sink.on_room()
-    it.sink.on_room()
+    drained = it.sink.on_room
+    assert drained is not None
+    drained()
+    drained()
     await until(lambda: it.state is ReaderState.LIVE)
-    it.sink.on_room()
+    drained()
     assert numbers(sink_of(it)) == [1]
+
+
+async def test_what_is_remembered_is_written_in_the_very_step_that_attaches(
+    hub: Hub, log: TroubledLog
+) -> None:
+    start = hub.position
+    await hub.publish([event(n, pad=1000) for n in range(1, 31)])
+    await heard(hub)
+    log.remembers = True
+    log.reads = 0
+    it = reader(hub, at=start)
+    hub.attach(it)
+    assert numbers(sink_of(it)) == list(range(1, 31))
+    assert it.state is ReaderState.LIVE
+    assert log.reads == 0
+
+
+async def test_whoever_has_much_to_catch_up_with_lets_the_others_go_on(
+    hub: Hub, log: TroubledLog
+) -> None:
+    start = hub.position
+    await hub.publish([event(n, pad=4000) for n in range(1, 101)])
+    await heard(hub)
+    log.remembers = True
+    it = reader(hub, at=start)
+    hub.attach(it)
+    assert 0 < len(numbers(sink_of(it))) < 100
+    assert it.behind()
+    await until(lambda: it.state is ReaderState.LIVE)
+    assert numbers(sink_of(it)) == list(range(1, 101))
+
+
+async def test_a_reader_who_has_everything_waits_for_no_room(hub: Hub, log: TroubledLog) -> None:
+    it = reader(hub)
+    hub.attach(it)
+    assert it.state is ReaderState.LIVE
+    assert it.sink.on_room is None
+    sink_of(it).stop_reading()
+    sink_of(it).waiting = b"x" * HIGH_WATER
+    await hub.publish([event(1)])
+    await heard(hub)
+    assert it.behind()
+    assert it.sink.on_room is not None
+    sink_of(it).read_on()
+    await until(lambda: it.state is ReaderState.LIVE)
 
 
 async def test_what_comes_during_the_last_page_is_neither_lost_nor_repeated(
@@ -598,7 +650,7 @@ async def test_what_a_slow_reader_has_not_got_is_judged_by_the_new_identity(hub:
 # To all
 
 
-async def test_a_broadcast_reaches_live_readers_with_room_and_is_encoded_once(hub: Hub) -> None:
+async def test_what_is_told_reaches_live_readers_with_room_and_is_encoded_once(hub: Hub) -> None:
     start = hub.position
     await hub.publish([event(1)])
     await heard(hub)
@@ -610,7 +662,10 @@ async def test_a_broadcast_reaches_live_readers_with_room_and_is_encoded_once(hu
     hub.attach(behind)
     sink_of(full).stop_reading()
     sink_of(full).waiting = b"x" * HIGH_WATER
-    hub.broadcast(lambda cursor: notices.ping(cursor, sequence=1, now=0))
+    told = hub.tell(
+        [live, other, full, behind], lambda cursor: notices.ping(cursor, sequence=1, now=0)
+    )
+    assert told == 2
     assert sink_of(live).taken.startswith(b"event: ping\n")
     assert sink_of(live).taken.endswith(f"id: {hub.position}\n\n".encode())
     assert sink_of(other).taken.startswith(b"data: ")
@@ -623,6 +678,9 @@ async def test_a_broadcast_reaches_live_readers_with_room_and_is_encoded_once(hu
 
 class BrokenSink(FakeSink):
     """A sink that fails where it should only take bytes."""
+
+    def offer(self, data: bytes) -> bool:
+        raise RuntimeError("broken")
 
     def write(self, data: bytes) -> None:
         raise RuntimeError("broken")

@@ -188,7 +188,7 @@ def test_a_sweep_tells_of_those_whose_state_has_changed() -> None:
     connections.add(connection("bob"))
     quiet.happen(Happening.OPENED)
     list(presence.attendance(connections, {}))
-    connections.sweep(1_000.0, 30.0)
+    connections.sweep(quiet, 1_000.0, 30.0)
     [said] = presence.attendance(connections, {})
     assert said.users == {"ann": (1, 1)}
 

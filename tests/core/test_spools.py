@@ -229,7 +229,7 @@ async def test_who_comes_from_another_node_gets_nothing_twice_of_what_that_one_h
     assert numbers(sink) == [1]
     assert ids(sink) == [f"2-2-{EPOCH}~{THEIRS}.2"]
     assert hub.reached(guest) == Cursor(Position(2, 2, EPOCH), ((THEIRS, 2),))
-    hub.broadcast(lambda cursor: ping(cursor, sequence=1, now=0))
+    hub.tell(hub.live_readers, lambda cursor: ping(cursor, sequence=1, now=0))
     assert ids(sink)[-1] == f"2-2-{EPOCH}~{THEIRS}.2"
     assert ids(ours)[-1] == f"2-2-{EPOCH}"
     await log.say(home(3, 2, THEIRS), home(4, 3, THEIRS))

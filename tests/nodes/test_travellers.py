@@ -222,7 +222,8 @@ class World:
                 proxy.black_hole()
 
     def ping(self, where: int) -> None:
-        self.hubs[where].broadcast(lambda cursor: notices.ping(cursor, sequence=1, now=0))
+        hub = self.hubs[where]
+        hub.tell(hub.live_readers, lambda cursor: notices.ping(cursor, sequence=1, now=0))
 
     async def settle(self) -> None:
         """All is well again, everybody is somewhere and reads, and nothing is under way."""

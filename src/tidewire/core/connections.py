@@ -190,28 +190,25 @@ class Connections:
         counted = Counter(connection.state for connection in self)
         return {state.value: counted[state] for state in ConnectionState}
 
-    def sweep(self, now: float, stale_after: float) -> list[Connection]:
-        """Brings the states up to date; returns those that are to be closed.
+    def sweep(self, connection: Connection, now: float, stale_after: float) -> bool:
+        """Brings the state of a connection up to date; returns whether it is to be closed.
 
         A connection whose peer has taken nothing for ``stale_after`` seconds becomes stale, and
-        is returned by the next sweep that still finds it so. One that was told to go and whose
-        peer does not even take that is returned as well: it would never end by itself.
+        is to be closed if the next sweep still finds it so. So is one that was told to go and
+        whose peer does not even take that: it would never end by itself.
 
         Args:
+            connection: which.
             now: monotonic seconds.
             stale_after: seconds.
         """
-        condemned = []
-        for connection in self:
-            before = connection.state
-            was_stale = before is ConnectionState.STALE
-            connection.look(now, stale_after)
-            if connection.state is not before:
-                self.touched.add(connection.user_id)
-            still_stale = was_stale and connection.state is ConnectionState.STALE
-            if still_stale or (connection.closing and connection.blocked(now, stale_after)):
-                condemned.append(connection)
-        return condemned
+        before = connection.state
+        was_stale = before is ConnectionState.STALE
+        connection.look(now, stale_after)
+        if connection.state is not before:
+            self.touched.add(connection.user_id)
+        still_stale = was_stale and connection.state is ConnectionState.STALE
+        return still_stale or (connection.closing and connection.blocked(now, stale_after))
 
     def dispensable(self, user_id: str, now: float, stale_after: float) -> Connection | None:
         """The oldest stale or else idle connection of a user, to make room for a new one."""

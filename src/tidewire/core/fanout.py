@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from tidewire.core.frame import Encoding
+from tidewire.core.frames import Frames
 from tidewire.core.index import Index
 from tidewire.core.log import Entry
 from tidewire.core.reader import Reader
@@ -23,14 +24,13 @@ def groups(entries: Iterable[Entry], max_bytes: int) -> Iterator[list[Entry]]:
 
 
 def fan_out(
-    entries: Sequence[Entry], cursors: Sequence[str], index: Index
-) -> Iterator[tuple[Reader, bytes]]:
-    """Yields each live reader that gets any of the entries, with all that it gets, joined.
-    ``cursors`` are those of the live readers, after each entry.
+    entries: Sequence[Entry], cursors: Sequence[str], index: Index, frames: Frames
+) -> Iterator[tuple[bytes, Sequence[Reader]]]:
+    """Yields all that live readers get of the entries, joined, with those who get exactly that;
+    each reader once. ``cursors`` are those of the live readers, after each entry.
 
-    Readers that get the same entries in the same encoding get the same bytes object. A mask
-    has one bit for each entry. Only readers that are named are touched, unless an entry is
-    for everyone. The index may change while this runs.
+    A mask has one bit for each entry. Only readers that are named are looked at one by one. The
+    index may change while this runs.
     """
     everyone = 0
     named: dict[Reader, int] = {}
@@ -40,38 +40,40 @@ def fan_out(
         else:
             for reader in index.named(entry.target):
                 named[reader] = named.get(reader, 0) | 1 << bit
-    frames: dict[tuple[int, Encoding], bytes] = {}
-    joined: dict[tuple[int, Encoding], bytes] = {}
     wanted: dict[frozenset[str], int] = {}
-    for reader in tuple(index) if everyone else tuple(named):
-        mask = everyone | named.get(reader, 0)
-        if reader.types:
-            if reader.types not in wanted:
-                wanted[reader.types] = _mask(entries, reader.types)
-            mask &= wanted[reader.types]
+    alike: dict[tuple[int, Encoding], list[Reader]] = {}
+    for reader, mask in named.items():
+        key = (everyone | mask) & _wanted(entries, reader.types, wanted), reader.sink.encoding
+        alike.setdefault(key, []).append(reader)
+    for (mask, encoding), readers in alike.items():
         if mask:
-            key = (mask, reader.sink.encoding)
-            if key not in joined:
-                joined[key] = _join(entries, cursors, mask, reader.sink.encoding, frames)
-            yield reader, joined[key]
+            yield _join(entries, cursors, mask, encoding, frames), readers
+    if not everyone:
+        return
+    for (types, encoding), all_readers in index.kinds():
+        mask = everyone & _wanted(entries, types, wanted)
+        others = [each for each in all_readers if each not in named] if named else all_readers
+        if mask and others:
+            yield _join(entries, cursors, mask, encoding, frames), others
 
 
-def _mask(entries: Sequence[Entry], types: frozenset[str]) -> int:
-    return sum(1 << bit for bit, entry in enumerate(entries) if entry.type in types)
+def _wanted(
+    entries: Sequence[Entry], types: frozenset[str], known: dict[frozenset[str], int]
+) -> int:
+    if not types:
+        return -1
+    mask = known.get(types)
+    if mask is None:
+        mask = sum(1 << bit for bit, entry in enumerate(entries) if entry.type in types)
+        known[types] = mask
+    return mask
 
 
 def _join(
-    entries: Sequence[Entry],
-    cursors: Sequence[str],
-    mask: int,
-    encoding: Encoding,
-    frames: dict[tuple[int, Encoding], bytes],
+    entries: Sequence[Entry], cursors: Sequence[str], mask: int, encoding: Encoding, frames: Frames
 ) -> bytes:
-    parts = []
-    for bit, entry in enumerate(entries):
-        if mask >> bit & 1:
-            key = (bit, encoding)
-            if key not in frames:
-                frames[key] = encoding.entry(entry, cursors[bit])
-            parts.append(frames[key])
-    return b"".join(parts)
+    return b"".join(
+        frames.frame(entry, cursors[bit], encoding)
+        for bit, entry in enumerate(entries)
+        if mask >> bit & 1
+    )

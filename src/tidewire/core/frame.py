@@ -50,22 +50,29 @@ class Encoding(Protocol):
 
 
 class SSEEncoding:
-    """``text/event-stream``; without names every event reaches a browser's ``onmessage``."""
+    """``text/event-stream``; without names every event reaches a browser's ``onmessage``.
 
-    __slots__ = ("_named",)
+    In chunks (RFC 9112 section 7.1) it is what stands on an HTTP/1.1 connection: each block is
+    one chunk, so that blocks that were made once can be joined in any number.
+    """
 
-    def __init__(self, *, named: bool) -> None:
+    __slots__ = ("_chunked", "_named")
+
+    def __init__(self, *, named: bool, chunked: bool = False) -> None:
         self._named = named
+        self._chunked = chunked
 
     def entry(self, entry: Entry, cursor: str) -> bytes:
         data = entry_json(entry)
         if self._named:
-            return b"event: %b\ndata: %b\nid: %b\n\n" % (
+            block = b"event: %b\ndata: %b\nid: %b\n\n" % (
                 entry.type.encode(),
                 data,
                 cursor.encode(),
             )
-        return b"data: %b\nid: %b\n\n" % (data, cursor.encode())
+        else:
+            block = b"data: %b\nid: %b\n\n" % (data, cursor.encode())
+        return self._framed(block)
 
     def control(self, control: Control) -> bytes:
         envelope = {
@@ -83,8 +90,13 @@ class SSEEncoding:
             lines.append(b"retry: %d" % control.retry)
         if control.id is not None:
             lines.append(b"id: " + control.id.encode())
-        return b"\n".join(lines) + b"\n\n"
+        return self._framed(b"\n".join(lines) + b"\n\n")
+
+    def _framed(self, block: bytes) -> bytes:
+        return b"%x\r\n%b\r\n" % (len(block), block) if self._chunked else block
 
 
 NAMED: Final = SSEEncoding(named=True)
 UNNAMED: Final = SSEEncoding(named=False)
+NAMED_CHUNKS: Final = SSEEncoding(named=True, chunked=True)
+UNNAMED_CHUNKS: Final = SSEEncoding(named=False, chunked=True)

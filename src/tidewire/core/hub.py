@@ -18,8 +18,9 @@ log has caught up with them.
 import asyncio
 import contextlib
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from operator import attrgetter
 from typing import Any, Final
@@ -31,6 +32,7 @@ from tidewire.core.errors import LogAway, Unavailable
 from tidewire.core.event import Event
 from tidewire.core.fanout import fan_out, groups
 from tidewire.core.frame import Control, Encoding
+from tidewire.core.frames import Frames
 from tidewire.core.journal import Journal
 from tidewire.core.log import (
     PAGE_BYTES,
@@ -50,6 +52,9 @@ from tidewire.core.target import Identity
 
 MAX_READS: Final = 8
 """Pages that are read for readers who catch up, at the same time."""
+
+STEPS_AT_ONCE: Final = 4
+"""Pages of what is remembered that a reader gets in one step of the event loop."""
 
 RETRY_FIRST: Final = 0.05
 RETRY_LAST: Final = 5.0
@@ -84,6 +89,7 @@ class Hub:
         self._main: Cohort | None = None
         self._others: dict[tuple[tuple[str, int], ...], Cohort] = {}
         self._afloat: dict[str, list[Entry]] = {}
+        self._frames = Frames()
         self._ahead: dict[Reader, None] = {}
         self._reads: dict[tuple[Position, int], asyncio.Task[Page]] = {}
         self._reading = asyncio.Semaphore(MAX_READS)
@@ -148,6 +154,11 @@ class Hub:
         """How many readers have all that this node has heard."""
         return sum(len(cohort.index) for cohort in self._cohorts())
 
+    @property
+    def live_readers(self) -> tuple[Reader, ...]:
+        """Who has all that this node has heard."""
+        return tuple(reader for cohort in self._cohorts() for reader in cohort.index)
+
     # Publishing and reading
 
     async def publish(
@@ -192,20 +203,24 @@ class Hub:
             max_bytes: bytes of events at most, but at least one entry.
             fresh: asks the log also for what this node has not heard yet.
         """
+        remembered = self._remembered(cursor, max_bytes)
+        if remembered is not None and (remembered.entries or not fresh):
+            return remembered
+        try:
+            return await self._read_log(cursor.position, max_bytes)
+        except LogAway:
+            if remembered is None:
+                raise
+            return remembered
+
+    def _remembered(self, cursor: Cursor, max_bytes: int) -> Page | None:
+        """What comes after a cursor, as far as this node has it; None if it has not all of it."""
         position = cursor.position
         if position == self.position:
             afloat = self._uncovered(cursor, max_bytes)
             if afloat:
                 return Page(position, tuple(afloat), position)
-        recalled = self._recall(position, max_bytes)
-        if recalled is not None and (recalled.entries or not fresh):
-            return recalled
-        try:
-            return await self._read_log(position, max_bytes)
-        except LogAway:
-            if recalled is None:
-                raise
-            return recalled
+        return self._recall(position, max_bytes)
 
     def has_all(self, cursor: Cursor) -> bool:
         """Whether a reader at this cursor has everything that this node has heard."""
@@ -239,7 +254,7 @@ class Hub:
 
     def attach(self, reader: Reader) -> None:
         """Reads for this reader from its cursor on, live as soon as it stands at the head."""
-        reader.sink.on_room = lambda: self._wake(reader)
+        self._await_room(reader)
         self._wake(reader)
 
     def detach(self, reader: Reader) -> None:
@@ -262,18 +277,19 @@ class Hub:
         """How far a reader has read."""
         return reader.cursor if reader.cohort is None else reader.cohort.cursor
 
-    def broadcast(self, control: Callable[[Cursor], Control]) -> None:
-        """Writes a control event to every live reader that has room. It is made of their
-        cursor, and encoded once for those who stand together."""
-        for cohort in self._cohorts():
-            shared = control(cohort.cursor)
-            encoded: dict[Encoding, bytes] = {}
-            for reader in tuple(cohort.index):
-                if reader.sink.room():
-                    encoding = reader.sink.encoding
-                    if encoding not in encoded:
-                        encoded[encoding] = encoding.control(shared)
-                    self._write(reader, encoded[encoding])
+    def tell(self, readers: Iterable[Reader], control: Callable[[Cursor], Control]) -> int:
+        """Writes a control event to those readers that are live and have room. It is made of
+        their cursor, and encoded once for those who stand together. Returns how many they are."""
+        told = 0
+        encoded: dict[tuple[Cohort, Encoding], bytes] = {}
+        for reader in readers:
+            if reader.cohort is None:
+                continue
+            key = reader.cohort, reader.sink.encoding
+            if key not in encoded:
+                encoded[key] = reader.sink.encoding.control(control(reader.cohort.cursor))
+            told += self._offer(reader, encoded[key])
+        return told
 
     def _cohorts(self) -> tuple[Cohort, ...]:
         return () if self._main is None else (self._main, *self._others.values())
@@ -319,12 +335,12 @@ class Hub:
         for cohort in self._cohorts():
             before = cohort.cursor
             fresh, cursors = cohort.pass_by(entries)
-            for reader, data in fan_out(fresh, cursors, cohort.index):
-                if reader.sink.room():
-                    self._write(reader, data)
-                    reader.delivered_at = now
-                else:
-                    self._fall_behind(reader, before)
+            for data, readers in fan_out(fresh, cursors, cohort.index, self._frames):
+                for reader in readers:
+                    if self._offer(reader, data):
+                        reader.delivered_at = now
+                    else:
+                        self._fall_behind(reader, before)
         self._unite()
 
     def _unite(self) -> None:
@@ -360,28 +376,45 @@ class Hub:
         for cohort in self._cohorts():
             before, cohort.cursor = cohort.cursor, cohort.cursor.moved(gap.to)
             told = notices.gap(gap, cursor=cohort.cursor, now=now)
-            for reader in tuple(cohort.index):
-                if reader.sink.room():
-                    self._write(reader, reader.sink.encoding.control(told))
-                else:
-                    # Its own catching up will find the same hole, from its own cursor.
-                    self._fall_behind(reader, before)
+            for (_, encoding), readers in cohort.index.kinds():
+                data = encoding.control(told)
+                for reader in readers:
+                    if not self._offer(reader, data):
+                        # Its own catching up will find the same hole, from its own cursor.
+                        self._fall_behind(reader, before)
+
+    def _offer(self, reader: Reader, data: bytes) -> bool:
+        """Writes to a reader; False if its sink has no room."""
+        try:
+            taken = reader.sink.offer(data)
+        except Exception as error:
+            self._drop(reader, error)
+            return True
+        self.written += taken
+        return taken
 
     def _write(self, reader: Reader, data: bytes) -> None:
         self.written += 1
         try:
             reader.sink.write(data)
         except Exception as error:
-            # One broken sink must not stop the others, nor have them served twice.
-            self._journal.note("a sink failed and was dropped", error=error)
-            self.detach(reader)
-            reader.sink.abort()
+            self._drop(reader, error)
+
+    def _drop(self, reader: Reader, error: Exception) -> None:
+        # One broken sink must not stop the others, nor have them served twice.
+        self._journal.note("a sink failed and was dropped", error=error)
+        self.detach(reader)
+        reader.sink.abort()
 
     # Behind
 
     def _fall_behind(self, reader: Reader, cursor: Cursor) -> None:
         self._leave(reader, ReaderState.BEHIND)
         reader.cursor = cursor
+        self._await_room(reader)
+
+    def _await_room(self, reader: Reader) -> None:
+        reader.sink.on_room = partial(self._wake, reader)
 
     def _leave(self, reader: Reader, state: ReaderState) -> None:
         if reader.cohort is not None:
@@ -392,7 +425,7 @@ class Hub:
     def _wake(self, reader: Reader) -> None:
         if not reader.behind() or reader.catching_up or self._main is None:
             return
-        if self._settle(reader):
+        if self._catch_up_at_once(reader) or not reader.behind() or not reader.sink.room():
             return
         reader.catching_up = True
         task = asyncio.create_task(self._catch_up(reader))
@@ -406,7 +439,27 @@ class Hub:
         reader.state = ReaderState.LIVE
         reader.cohort = self._cohort_at(reader.cursor)
         reader.cohort.index.add(reader)
+        # Its place is its cohort's from now on, and need not be kept for each.
+        reader.cursor = reader.cohort.cursor
+        reader.sink.on_room = None
         return True
+
+    def _catch_up_at_once(self, reader: Reader) -> bool:
+        """Reads what this node remembers, as far as that can be done in this step. Returns
+        whether the reader is live, or waits for the hub."""
+        for _ in range(STEPS_AT_ONCE):
+            if self._settle(reader):
+                return True
+            if not reader.sink.room() or reader.cursor.position.offset > self.position.offset:
+                return False
+            before = reader.cursor
+            page = self._remembered(before, HIGH_WATER)
+            if page is None:
+                return False
+            self._write_page(reader, page)
+            if not reader.behind() or reader.cursor == before:
+                return False
+        return self._settle(reader)
 
     async def _catch_up(self, reader: Reader) -> None:
         """Reads on until the reader is live, or its sink has no room, or it is closed."""
@@ -439,6 +492,8 @@ class Hub:
                     # has yet to hear what the log knows.
                     self._ahead[reader] = None
                     return
+                # What is remembered is read without a wait, and the others want to go on too.
+                await asyncio.sleep(0)
                 # A reader who wants little of what there is looks at more of it at a time.
                 size = HIGH_WATER if written > size // 4 else min(size * 2, PAGE_BYTES)
         finally:
@@ -454,7 +509,9 @@ class Hub:
         # the hub, again and again while much is published.
         heard = self.position.offset
         frames = reader.take(
-            (e for e in page.entries if not e.in_log or e.position.offset <= heard), HIGH_WATER
+            (e for e in page.entries if not e.in_log or e.position.offset <= heard),
+            HIGH_WATER,
+            self._frames,
         )
         if frames:
             reader.delivered_at = self._clock.monotonic()

@@ -5,7 +5,7 @@ and drains. What time it is comes from outside: `tick` does all that is due, onc
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import Any, Final
 
@@ -50,6 +50,7 @@ from tidewire.core.lease import Lease
 from tidewire.core.position import Cursor, Position
 from tidewire.core.presence import Presence
 from tidewire.core.renewal import Renewals
+from tidewire.core.rounds import Rounds
 from tidewire.core.target import Identity
 from tidewire.core.watch import NullWatch, Watch
 
@@ -115,6 +116,8 @@ class Keeper:
         self.clock = clock
         self._journal = journal
         self._agenda = Agenda()
+        self._to_ping = Rounds(ping_interval)
+        self._to_sweep = Rounds(SWEEP_SECONDS)
         self._watcher = watch or NullWatch()
         self._renewals = Renewals(bus)
         self._lease = Lease(
@@ -130,7 +133,7 @@ class Keeper:
             self.connections, self.presence, caps or Caps(), clock, ping_interval
         )
         self._pings = self._farewells = 0
-        self._next_ping = self._next_sweep = self._next_canary = 0.0
+        self._next_canary = 0.0
         self._unheard: Position | None = None
         self._deaf = False
         self._ticker: asyncio.Task[None] | None = None
@@ -141,10 +144,7 @@ class Keeper:
 
     def start(self) -> None:
         """Begins to tick."""
-        now = self.clock.monotonic()
-        self._next_ping = now + self.ping_interval
-        self._next_sweep = now + SWEEP_SECONDS
-        self._next_canary = now + CANARY_SECONDS
+        self._next_canary = self.clock.monotonic() + CANARY_SECONDS
         self.phase = Phase.OPEN
         self._lease.begin()
         self._ticker = asyncio.create_task(self._run(), name="tidewire-keeper")
@@ -242,13 +242,18 @@ class Keeper:
                 retry_after=RECONNECT_FIRST_MS,
             )
         self._admission.check_refused(connection)
-        judged = self.authority.judge(connection.reader.identity)
-        self.hub.become(connection.reader, judged)
+        identity = connection.reader.identity
+        judged = self.authority.judge(identity)
+        if judged is not identity:
+            self.hub.become(connection.reader, judged)
 
     def opened(self, connection: Connection) -> None:
         """The first bytes are written: from here on it reads."""
         if connection.happen(Happening.OPENED):
             self._watch(connection)
+            now = self.clock.monotonic()
+            self._to_ping.add(connection, now)
+            self._to_sweep.add(connection, now)
             self.hub.attach(connection.reader)
             self._watcher.connected(connection)
 
@@ -323,6 +328,8 @@ class Keeper:
         connection.happen(Happening.CLOSING)
         self.hub.detach(connection.reader)
         self._agenda.forget(connection)
+        self._to_ping.remove(connection)
+        self._to_sweep.remove(connection)
         self.connections.remove(connection)
         if not len(self.connections):
             self._empty.set()
@@ -402,24 +409,28 @@ class Keeper:
     def tick(self) -> None:
         """Does all that is due by now."""
         now = self.clock.monotonic()
-        if now >= self._next_ping:
-            self._next_ping = now + self.ping_interval
-            self.ping()
-        if now >= self._next_sweep:
-            self._next_sweep = now + SWEEP_SECONDS
-            for connection in self.connections.sweep(now, self.ping_interval):
+        for connection in self._to_sweep.due(now):
+            if self.connections.sweep(connection, now, self.ping_interval):
                 self._journal.note("a stale stream was closed", client=connection.id)
                 self.close(connection, "stale", RECONNECT_FIRST_MS)
                 connection.reader.sink.abort()
+        due = tuple(self._to_ping.due(now))
+        if due:
+            self.ping(due)
         for connection in self._agenda.due(self.clock.now()):
             self._authority(connection)
         self._lease.tick(alone=self.hub.condition.degraded)
 
-    def ping(self) -> None:
-        """Pings all live streams with one shared frame."""
+    def ping(self, connections: Iterable[Connection] | None = None) -> int:
+        """Pings those that are live, with one shared frame: of the given, or of all. Returns how
+        many were written to."""
         self._pings += 1
         now = self.clock.now()
-        self.hub.broadcast(lambda cursor: notices.ping(cursor, sequence=self._pings, now=now))
+        pinged = self.connections if connections is None else connections
+        return self.hub.tell(
+            tuple(connection.reader for connection in pinged),
+            lambda cursor: notices.ping(cursor, sequence=self._pings, now=now),
+        )
 
     async def _canary(self) -> None:
         now = self.clock.monotonic()

@@ -234,11 +234,11 @@ class Opened(Protocol):
 
 @runtime_checkable
 class Recalling(Protocol):
-    """A log elsewhere, of which this node remembers what it heard last."""
+    """A log of which this node has the last entries in its memory."""
 
     def recall(self, after: Position, *, limit: int, max_bytes: int) -> Page | None:
-        """What this node has heard after a position, without asking the log; None if it does
-        not remember everything since. The page's head is the last that was heard."""
+        """What comes after a position, at once and as far as this node knows of it; None if it
+        does not remember everything since. The page's head is the last that it remembers."""
         ...
 
 

@@ -6,6 +6,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final, Protocol
 
 from tidewire.core.frame import Encoding
+from tidewire.core.frames import Frames
 from tidewire.core.log import Entry
 from tidewire.core.position import Cursor
 from tidewire.core.target import Identity
@@ -18,18 +19,22 @@ HIGH_WATER: Final = 16 * 1024
 
 
 class Sink(Protocol):
-    """Where a reader writes. It never blocks: without room, nothing is written."""
+    """Where a reader writes. It never blocks."""
 
     on_room: Callable[[], None] | None
-    """Called when there is room again after there was none."""
+    """Called when there is room again after there was none. Set while somebody waits for it."""
 
     @property
     def encoding(self) -> Encoding:
         """How it is written to."""
         ...
 
+    def offer(self, data: bytes) -> bool:
+        """Takes bytes if there is room; False if there is none, and nothing was taken."""
+        ...
+
     def write(self, data: bytes) -> None:
-        """Takes bytes; the caller asked for `room` before."""
+        """Takes bytes, whether there is room or not: for the little that must be said."""
         ...
 
     def room(self) -> bool:
@@ -110,32 +115,39 @@ class Reader:
         self.delivered_at = 0.0
         self.catching_up = False
 
+    @property
+    def kind(self) -> tuple[frozenset[str], Encoding]:
+        """Readers of one kind get the same bytes of what is for everyone."""
+        return self.types, self.sink.encoding
+
     def behind(self) -> bool:
         """Whether it reads on from its own cursor."""
         return self.state is ReaderState.BEHIND
 
     def become(self, identity: Identity) -> None:
         """Reads on as this identity; topics that it does not grant are no longer subscribed."""
-        self.identity = replace(identity, topics=self._topics & identity.topics)
+        topics = self._topics & identity.topics
+        self.identity = identity if topics == identity.topics else replace(identity, topics=topics)
 
     def sees(self, entry: Entry) -> bool:
         """Whether this entry is wanted, and may be seen by the identity as it is now."""
         return (not self.types or entry.type in self.types) and entry.target.includes(self.identity)
 
-    def take(self, entries: Iterable[Entry], max_bytes: int) -> bytes:
+    def take(self, entries: Iterable[Entry], max_bytes: int, frames: Frames) -> bytes:
         """Encodes what it sees of the entries, up to ``max_bytes`` and at most one frame
         beyond, and moves the cursor over what was looked at."""
-        frames: list[bytes] = []
+        taken: list[bytes] = []
         size = 0
         cursor = self.cursor
+        encoding = self.sink.encoding
         for entry in entries:
             if size >= max_bytes:
                 break
             seen = entry.seen_by(cursor)
             cursor = entry.pass_by(cursor)
             if not seen and self.sees(entry):
-                frame = self.sink.encoding.entry(entry, str(cursor))
-                frames.append(frame)
+                frame = frames.frame(entry, str(cursor), encoding)
+                taken.append(frame)
                 size += len(frame)
         self.cursor = cursor
-        return b"".join(frames)
+        return b"".join(taken)

@@ -54,7 +54,8 @@ class Identity:
                 "'topics', or issue a credential whose 'topics' claim names it.",
                 topics=sorted(refused),
             )
-        return replace(self, topics=topics)
+        # Most have none, and an identity is shared as long as it is the same.
+        return self if topics == self.topics else replace(self, topics=topics)
 
 
 @dataclass(frozen=True, slots=True)

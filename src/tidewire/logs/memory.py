@@ -115,6 +115,12 @@ class MemoryLog:
                 gap = Gap(str(since), start, "replayLimit")
         return Page(start, self._after(start, limit, max_bytes), self._head, gap)
 
+    def recall(self, after: Position, *, limit: int, max_bytes: int) -> Page | None:
+        """The entries after a position; None if exactly that position is not in the log."""
+        self._trim()
+        start, gap = self._honour(Cursor(after))
+        return Page(start, self._after(start, limit, max_bytes), self._head) if not gap else None
+
     def _start(self, since: Since) -> tuple[Position, Gap | None]:
         if since is Edge.LATEST:
             return self._head, None

@@ -99,6 +99,12 @@ class _Bell:
         self.on_room: Callable[[], None] | None = None
         self._rung = asyncio.Event()
 
+    def offer(self, data: bytes) -> bool:
+        if not self.room():
+            return False
+        self.write(data)
+        return True
+
     def write(self, data: bytes) -> None:
         if data:
             self._rung.set()

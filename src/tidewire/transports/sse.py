@@ -1,13 +1,16 @@
-"""Server-Sent Events over plain ASGI: one answer that does not end.
+"""Server-Sent Events over ASGI: one answer that does not end.
 
-Works under every ASGI server and in every mount. ``send`` is the only sign of how fast the peer
-reads: a server whose transport is full lets it wait.
+A server may offer the connection itself (`Handover`); then the answer is begun as any other and
+the application returns. Everywhere else, and wherever something stands between, ``send`` is the
+only way to write and the only sign of how fast the peer reads: a server whose transport is full
+lets it wait.
 """
 
 import asyncio
 import contextlib
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from tidewire.core import notices
@@ -22,6 +25,7 @@ from tidewire.core.reader import HIGH_WATER, Reader
 from tidewire.core.target import Identity
 from tidewire.transports.asgi import Receive, Send, refuse, until_disconnect
 from tidewire.transports.filters import Filter
+from tidewire.transports.handover import HANDOVER, Handover
 
 HEADERS: Final = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -78,6 +82,12 @@ class AsgiSink:
         self._aborted = asyncio.Event()
         self._blocked: float | None = None
         self._wake = asyncio.Event()
+
+    def offer(self, data: bytes) -> bool:
+        if not self.room():
+            return False
+        self.write(data)
+        return True
 
     def write(self, data: bytes) -> None:
         if not self._closing:
@@ -151,14 +161,50 @@ class Stream:
         except TidewireError as error:
             await refuse(error, send)
             return
-        sink = self._sink
-        tasks = [asyncio.create_task(until_disconnect(receive))]
+        handover: Handover | None = scope.get("extensions", {}).get(HANDOVER)
+        start = {"type": "http.response.start", "status": 200, "headers": list(HEADERS)}
+        if handover is not None:
+            handover.mark(start)
+        taken = False
         try:
-            await send({"type": "http.response.start", "status": 200, "headers": list(HEADERS)})
+            await send(start)
             await send({"type": "http.response.body", "body": self._opening, "more_body": True})
-            self._keeper.opened(self._connection)
-            writing = asyncio.create_task(sink.run(send))
-            tasks += [writing, asyncio.create_task(sink.aborted())]
+            taken = handover is not None and self._take_over(handover)
+            if not taken:
+                await self._go_on(receive, send)
+        finally:
+            if not taken:
+                self._keeper.release(self._connection)
+
+    def _take_over(self, handover: Handover) -> bool:
+        """Goes on without the request, if the server can do that. Returns whether it does."""
+        connection = self._connection
+        if connection.closing:
+            # Told to go meanwhile: its goodbye waits in the other sink.
+            return False
+        sink = handover.take(
+            self._opening,
+            named=self._sink.encoding is NAMED,
+            clock=self._keeper.clock,
+            ended=partial(self._keeper.release, connection),
+        )
+        if sink is None:
+            return False
+        connection.reader.sink = sink
+        self._keeper.opened(connection)
+        return True
+
+    async def _go_on(self, receive: Receive, send: Send) -> None:
+        """Goes on within the request."""
+        sink = self._sink
+        self._keeper.opened(self._connection)
+        writing = asyncio.create_task(sink.run(send))
+        tasks = [
+            writing,
+            asyncio.create_task(until_disconnect(receive)),
+            asyncio.create_task(sink.aborted()),
+        ]
+        try:
             try:
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             except asyncio.CancelledError:
@@ -174,7 +220,6 @@ class Stream:
                     writing.result()
                     await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
-            self._keeper.release(self._connection)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,43 @@
+"""The frames of what came last: an entry is encoded once, also for those who read it later."""
+
+from typing import Final
+
+from tidewire.core.frame import Encoding
+from tidewire.core.log import Entry
+
+MAX_BYTES: Final = 8 * 1024 * 1024
+
+_OVERHEAD: Final = 300
+"""What it costs to remember a frame, beside its own bytes."""
+
+
+class Frames:
+    """Encodes entries, and remembers the last frames that it made, up to so many bytes."""
+
+    __slots__ = ("_bytes", "_frames", "_max_bytes")
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self._frames: dict[tuple[int, Encoding], tuple[Entry, str, bytes]] = {}
+        self._bytes = 0
+        self._max_bytes = max_bytes
+
+    def frame(self, entry: Entry, cursor: str, encoding: Encoding) -> bytes:
+        """The bytes of an entry for a reader who stands at ``cursor`` after it."""
+        key = (entry.position.offset, encoding)
+        known = self._frames.get(key)
+        # The same object: another epoch has other entries at the same offsets.
+        if known is not None and known[0] is entry and known[1] == cursor:
+            return known[2]
+        frame = encoding.entry(entry, cursor)
+        self._remember(key, (entry, cursor, frame))
+        return frame
+
+    def _remember(self, key: tuple[int, Encoding], made: tuple[Entry, str, bytes]) -> None:
+        before = self._frames.pop(key, None)
+        if before is not None:
+            self._bytes -= len(before[2]) + _OVERHEAD
+        self._frames[key] = made
+        self._bytes += len(made[2]) + _OVERHEAD
+        while self._bytes > self._max_bytes:
+            oldest = next(iter(self._frames))
+            self._bytes -= len(self._frames.pop(oldest)[2]) + _OVERHEAD
