@@ -3,11 +3,9 @@ is measured beside them, and one table."""
 
 import gc
 import os
-import platform
 import re
 import statistics
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,13 +15,11 @@ from typing import TypeVar
 
 from redis.asyncio import Redis as Client
 
+from bench.servers import COMMAND
 from tests.redisserver import Redis, redis_server
 from tidewire.core.event import Event
 from tidewire.core.target import EVERYONE, Target
 from tidewire.logs.codec import encode
-
-COMMAND = str(Path(sys.executable).parent / "tidewire")
-SERVER_CPU, LOAD_CPU = 0, min(1, (os.cpu_count() or 1) - 1)
 
 
 @dataclass
@@ -61,34 +57,6 @@ def _form(unit: str) -> str:
 def _spread(values: Sequence[float], form: str) -> str:
     middle, least, most = (form.format(f(values)) for f in (statistics.median, min, max))
     return f"{middle} ({least}–{most})"
-
-
-@contextmanager
-def machine(what: str) -> Iterator[None]:
-    """Says on what was measured, and how much of it others took meanwhile."""
-    processor = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    print(
-        f"{platform.machine()}, {os.cpu_count()} cores, {processor[1] if processor else '?'}, "
-        f"Python {platform.python_version()}; {what}",
-        flush=True,
-    )
-    before = _times()
-    yield
-    spent = [after - once for after, once in zip(_times(), before, strict=True)]
-    print(f"load {_load()}; {100 * spent[7] / sum(spent):.0f} % of the processors' time stolen")
-
-
-def pair_ended(number: int) -> None:
-    """Shows that it goes on, and how busy the machine is."""
-    print(f"pair {number + 1} done, load {_load()}", file=sys.stderr, flush=True)
-
-
-def _load() -> str:
-    return " ".join(Path("/proc/loadavg").read_text().split()[:3])
-
-
-def _times() -> list[int]:
-    return [int(word) for word in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
 
 
 @contextmanager

@@ -21,18 +21,16 @@ from typing import Any, TypeAlias
 import uvloop
 
 from bench.paired import (
-    LOAD_CPU,
-    SERVER_CPU,
     Row,
     alternate,
     client,
-    machine,
     made,
-    pair_ended,
     redis,
     settle,
     show,
 )
+from bench.process import LOAD_CPU, SERVER_CPU
+from bench.table import machine, pair_ended
 from tests.redisserver import Redis
 from tidewire.core.clock import SystemClock
 from tidewire.core.event import Event
@@ -60,6 +58,10 @@ class Counting:
     @property
     def encoding(self) -> Encoding:
         return NAMED
+
+    def offer(self, data: bytes) -> bool:
+        self.write(data)
+        return True
 
     def write(self, data: bytes) -> None:
         self.written += len(data)

@@ -30,9 +30,7 @@ from bench.paired import (
     Row,
     alternate,
     client,
-    machine,
     made,
-    pair_ended,
     redis,
     serving,
     settle,
@@ -40,6 +38,7 @@ from bench.paired import (
 )
 from bench.redis_follow import Counting, fill
 from bench.stopped_readers import Options, connect, p99, publish
+from bench.table import machine, pair_ended
 from tidewire.core.clock import SystemClock
 from tidewire.core.event import Event
 from tidewire.core.hub import Hub

@@ -19,20 +19,18 @@ from itertools import cycle, islice
 import uvloop
 
 from bench.paired import (
-    LOAD_CPU,
-    SERVER_CPU,
     Row,
     alternate,
     client,
     cpu_seconds,
     fields,
-    machine,
     made,
-    pair_ended,
     redis,
     settle,
     show,
 )
+from bench.process import LOAD_CPU, SERVER_CPU
+from bench.table import machine, pair_ended
 from tests.redisserver import Redis
 from tidewire.core.clock import SystemClock
 from tidewire.core.event import Event

@@ -3,7 +3,7 @@
 Pairs of runs, in turn: some readers read while events pass; the same again beside readers who
 have stopped. After each pass the stopped ones read on, and must get every event in order.
 
-    .venv/bin/python bench/stopped_readers.py --pairs 5
+    .venv/bin/python -m bench.stopped_readers --pairs 5
 """
 
 import argparse
@@ -16,7 +16,6 @@ import re
 import socket
 import statistics
 import subprocess
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -25,8 +24,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-COMMAND = str(Path(sys.executable).parent / "tidewire")
-SERVER_CPU, LOAD_CPU = 0, min(1, (os.cpu_count() or 1) - 1)
+from bench.process import LOAD_CPU, SERVER_CPU
+from bench.servers import COMMAND
+
 EVENT = re.compile(rb'"n":([0-9]+),"t":([0-9]+)')
 PUBLISHER = "userId=publisher&permissions=publish"
 
