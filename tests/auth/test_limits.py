@@ -1,15 +1,14 @@
-"""Rates: their setting, moving windows, and what is remembered at most."""
+"""Rates: their setting, and who counts against which."""
 
 import asyncio
 import re
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from limits import RateLimitItemPerMinute
 
 from tests.fakes import FakeClock, FakeJournal
-from tidewire.auth.limits import DEFAULTS, MovingWindows, RateLimits, parse_rates
+from tests.http.server import until
+from tidewire.auth import limits
+from tidewire.auth.limits import BURST, DEFAULTS, RateLimits, parse_rates
 from tidewire.core.errors import ConfigurationError, RateLimited
 
 
@@ -129,53 +128,37 @@ async def test_a_rate_that_is_off_counts_nothing() -> None:
         assert await rates.hit(name, "alice") is None
     assert await rates.hit_poll("alice", "tab") is None
     assert await rates.hit_failure("192.0.2.1", was_good=False) is None
-    assert await rates.check_burst("192.0.2.1") is None
-
-
-async def test_memory_is_bounded_by_keys_and_by_hits() -> None:
-    clock = FakeClock()
-    windows = MovingWindows(clock, max_keys=10, max_hits=25)
-    for number in range(100):
-        assert await windows.acquire_entry(f"user-{number}", 5, 60)
-    assert len(windows) == 10
-    for number in range(90, 100):
-        for _ in range(4):
-            await windows.acquire_entry(f"user-{number}", 5, 60)
-    counts = [(await windows.get_moving_window(f"user-{n}", 5, 60))[1] for n in range(90, 100)]
-    assert sum(counts) <= 25
-
-
-async def test_whoever_is_refused_over_and_over_is_not_forgotten_first() -> None:
-    windows = MovingWindows(FakeClock(), max_keys=3)
-    assert await windows.acquire_entry("mallory", 1, 60)
-    for number in range(50):
-        await windows.acquire_entry(f"user-{number}", 1, 60)
-        assert not await windows.acquire_entry("mallory", 1, 60)
-
-
-@given(st.lists(st.floats(0, 20), max_size=60), st.integers(1, 6), st.integers(1, 30))
-def test_no_window_ever_holds_more_than_its_rate(
-    steps: list[float], limit: int, seconds: int
-) -> None:
-    clock = FakeClock()
-    windows = MovingWindows(clock)
-    item = RateLimitItemPerMinute(limit)
-    granted: list[float] = []
-
-    async def run() -> None:
-        for step in steps:
-            clock.advance(step)
-            now = clock.monotonic()
-            within = [at for at in granted if at > now - seconds]
-            assert await windows.acquire_entry(item.key_for("a"), limit, seconds) == (
-                len(within) < limit
-            )
-            if len(within) < limit:
-                granted.append(now)
-
-    asyncio.run(run())
+    assert rates.check_burst("192.0.2.1") is None
 
 
 def test_the_default_rates_are_those_of_the_wire_contract() -> None:
     assert re.fullmatch(r"60/minute", DEFAULTS["connect"])
     assert (DEFAULTS["poll"], DEFAULTS["auth"]) == ("120/minute", "30/minute")
+
+
+async def test_an_address_that_never_failed_is_not_even_counted() -> None:
+    rates = rates_of("auth=1/minute", FakeClock())
+    assert rates.check_burst("192.0.2.1") is None
+    await rates.hit_failure("192.0.2.1", was_good=True)
+    allowance = rates.check_burst("192.0.2.1")
+    assert allowance is not None
+    assert allowance.granted
+    assert allowance.limit == BURST
+
+
+async def test_counters_that_ran_out_are_forgotten_though_nobody_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "FORGET_SECONDS", 0.001)
+    clock = FakeClock()
+    rates = rates_of("connect=60/minute", clock)
+    for number in range(100):
+        await rates.hit("connect", f"user-{number}")
+    await asyncio.sleep(0.01)
+    assert rates.remembered == 100
+    clock.advance(120)
+    await until(lambda: rates.remembered == 0)
+    await rates.hit("connect", "alice")
+    clock.advance(120)
+    await until(lambda: rates.remembered == 0)
+    await rates.close()

@@ -11,12 +11,16 @@ from typing import Any
 
 import httpx
 import uvicorn
+import uvloop
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tidewire import Settings, Tidewire
 from tidewire.core.clock import Clock
 from tidewire.core.journal import Journal
 from tidewire.core.log import EventLog
+from tidewire.http.hooks import Hook
+from tidewire.serve.protocol import Protocol
 
 SECRET = "the-secret-of-these-tests-0123456789"
 
@@ -40,6 +44,7 @@ def make_tidewire(
     clock: Clock | None = None,
     log: EventLog | None = None,
     journal: Journal | None = None,
+    on_disconnect: Hook | None = None,
     **settings: Any,
 ) -> Tidewire:
     """One that reads nothing from the environment of whoever runs the tests."""
@@ -47,7 +52,9 @@ def make_tidewire(
     for address in ("log_url", "dragonfly_url", "redis_url"):
         settings.setdefault(address, None)
     given = Settings.load(sse_jwt_secret=secret, nextauth_secret=None, **settings)
-    return Tidewire(given, dev=dev, clock=clock, log=log, journal=journal)
+    return Tidewire(
+        given, dev=dev, clock=clock, log=log, journal=journal, on_disconnect=on_disconnect
+    )
 
 
 class _Server(uvicorn.Server):
@@ -68,12 +75,30 @@ class _Server(uvicorn.Server):
 
 @asynccontextmanager
 async def serving(
-    app: ASGIApp, before_end: Callable[[], Awaitable[None]] | None = None
+    app: ASGIApp,
+    before_end: Callable[[], Awaitable[None]] | None = None,
+    *,
+    protocol: type[asyncio.Protocol] | None = None,
 ) -> AsyncIterator[str]:
-    """Serves on a free port; yields the URL."""
+    """Serves on a free port; yields the URL.
+
+    Args:
+        app: what is served.
+        before_end: awaited before the server ends.
+        protocol: the HTTP protocol; None = that of `tidewire serve` where the loop is the one
+            that it runs on, and plain uvicorn's elsewhere (see the mark ``both_sinks``).
+    """
+    if protocol is None:
+        is_ours = isinstance(asyncio.get_running_loop(), uvloop.Loop)
+        protocol = Protocol if is_ours else HttpToolsProtocol
     # As `tidewire serve`: by default uvicorn believes what is said on this machine of clients.
     config = uvicorn.Config(
-        app, log_config=None, ws="none", timeout_graceful_shutdown=3, proxy_headers=False
+        app,
+        http=protocol,
+        log_config=None,
+        ws="none",
+        timeout_graceful_shutdown=3,
+        proxy_headers=False,
     )
     server = _Server(config)
     # With the protocol named: asyncio turns Nagle's algorithm off only where it is.
@@ -138,9 +163,11 @@ class Live:
 
 
 @asynccontextmanager
-async def live(tidewire: Tidewire) -> AsyncIterator[Live]:
+async def live(
+    tidewire: Tidewire, *, protocol: type[asyncio.Protocol] | None = None
+) -> AsyncIterator[Live]:
     async with (
-        serving(tidewire.app, tidewire.drain) as url,
+        serving(tidewire.app, tidewire.drain, protocol=protocol) as url,
         client(url) as http,
     ):
         yield Live(tidewire, url, http)

@@ -1,6 +1,8 @@
 """What is written of requests, and what never is."""
 
+import gc
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from starlette.types import Receive, Scope, Send
 from uvicorn.logging import AccessFormatter
 
+from tidewire.http import redaction
 from tidewire.http.accesslog import (
     LOGGER,
     REDACTED,
@@ -17,6 +20,7 @@ from tidewire.http.accesslog import (
     redact,
     redact_query,
 )
+from tidewire.transports.handover import HANDOVER
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl"
 
@@ -150,3 +154,124 @@ async def test_a_request_that_fails_or_is_left_is_written_too(
     (line,) = caplog.messages
     assert line.startswith(f'- - "GET /a%0D%0Ab?token={REDACTED}" - ')
     assert line.endswith(" ms")
+
+
+class HandedOver:
+    """A connection that its stream has taken over."""
+
+    def __init__(self) -> None:
+        self.taken = False
+        self.calls: list[Callable[[], None]] = []
+
+    def on_end(self, call: Callable[[], None]) -> None:
+        self.calls.append(call)
+
+
+async def open_stream(scope: Scope, receive: Receive, send: Send) -> None:
+    fields = [(b"content-type", b"text/event-stream; charset=utf-8")]
+    await send({"type": "http.response.start", "status": 200, "headers": fields})
+    await send({"type": "http.response.body", "body": b"first", "more_body": True})
+    scope["extensions"][HANDOVER].taken = scope["path"] == "/taken"
+
+
+def a_scope(path: str, handover: HandedOver) -> dict[str, Any]:
+    return {
+        "type": "http",
+        "method": "GET",
+        "path": path,
+        "query_string": b"token=hunter2",
+        "headers": [],
+        "client": ("192.0.2.1", 1),
+        "extensions": {HANDOVER: handover},
+    }
+
+
+async def test_the_last_line_of_a_stream_that_was_handed_over_comes_when_its_connection_ends(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def ignore(*_: Any) -> Any: ...
+
+    caplog.set_level(logging.INFO, LOGGER)
+    handover = HandedOver()
+    await AccessLog(open_stream)(a_scope("/taken", handover), ignore, ignore)
+    request = f'192.0.2.1 - "GET /taken?token={REDACTED}" 200'
+    assert caplog.messages == [f"{request} opened"]
+    (end,) = handover.calls
+    end()
+    assert len(caplog.messages) == 2
+    assert caplog.messages[1].startswith(f"{request} ")
+    assert caplog.messages[1].endswith(" ms")
+    # Thousands of them are kept.
+    assert all(not gc.is_tracked(kept) for kept in gc.get_referents(end) if kept is not type(end))
+
+
+async def test_the_last_line_of_a_stream_that_was_not_handed_over_comes_with_its_end(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def ignore(*_: Any) -> Any: ...
+
+    caplog.set_level(logging.INFO, LOGGER)
+    handover = HandedOver()
+    await AccessLog(open_stream)(a_scope("/kept", handover), ignore, ignore)
+    assert [line.rpartition(" ")[2] for line in caplog.messages] == ["opened", "ms"]
+    assert handover.calls == []
+
+
+async def test_what_is_written_of_requests_passes_the_filter_only_as_it_was_written(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def ignore(*_: Any) -> Any: ...
+
+    class Add(logging.Filter):
+        def filter(self, record: logging.LogRecord) -> bool:
+            record.msg = f"{record.msg} password=hunter2"
+            return True
+
+    caplog.set_level(logging.INFO, LOGGER)
+    logger, adds = logging.getLogger(LOGGER), Add()
+    caplog.handler.addFilter(redacts := RedactSecrets())
+    try:
+        await AccessLog(open_stream)(a_scope("/kept", HandedOver()), ignore, ignore)
+        logger.addFilter(adds)
+        await AccessLog(open_stream)(a_scope("/kept", HandedOver()), ignore, ignore)
+    finally:
+        logger.removeFilter(adds)
+        caplog.handler.removeFilter(redacts)
+    assert len(caplog.messages) == 4
+    assert "hunter2" not in caplog.text
+    assert caplog.text.count(f"password={REDACTED}") == 2
+
+
+texts = st.lists(
+    st.sampled_from(
+        [
+            *(
+                "token=",
+                "SECRET=",
+                "x_password=",
+                "Authorization: ",
+                "cookie=",
+                "Bearer ",
+                "BASIC ",
+            ),
+            *(
+                "eyJhbGciOiJIUzI1NiJ9.a.b",
+                "?",
+                "&",
+                " ",
+                "a",
+                "/api",
+                "\u017fecret=",
+                "to\u212aen=",
+            ),
+        ]
+    ),
+    max_size=8,
+).map("".join)
+
+
+@given(texts)
+def test_looking_for_words_first_overlooks_nothing_that_the_patterns_find(text: str) -> None:
+    for _, pattern, _ in redaction._PATTERNS:
+        if pattern.search(text):
+            assert redact(text) != text or REDACTED in text

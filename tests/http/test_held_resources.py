@@ -3,9 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import pytest
 from fastapi import Depends, FastAPI
 
 from tests.http.server import client, make_tidewire, serving, streaming, until
+
+pytestmark = pytest.mark.both_sinks
 
 
 class Pool:

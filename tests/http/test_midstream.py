@@ -22,6 +22,8 @@ from tests.http.server import (
 from tidewire.auth.tokens import Tokens
 from tidewire.core.clock import SystemClock
 
+pytestmark = pytest.mark.both_sinks
+
 TOKENS = Tokens([SECRET], clock=SystemClock(), setting="")
 
 

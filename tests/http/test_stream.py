@@ -19,6 +19,8 @@ from tests.http.server import (
 from tidewire.auth.tokens import Tokens
 from tidewire.core.clock import SystemClock
 
+pytestmark = pytest.mark.both_sinks
+
 
 async def connected(server: Live, **params: Any) -> Block:
     async with server.stream(**params) as stream:

@@ -215,6 +215,16 @@ def test_without_a_secret_the_server_refuses_to_start_and_names_the_setting(
         assert "Traceback" not in process.output
 
 
+def test_an_application_that_is_not_there_is_said_not_to_be(
+    tmp_path: Path, env: dict[str, str]
+) -> None:
+    command = [COMMAND, "serve", "nowhere:app", "--port", "0"]
+    with running(command, tmp_path, env, cwd=tmp_path) as process:
+        assert process.popen.wait(20) == 2
+        assert 'No such application. Could not import module "nowhere".' in process.output
+        assert "Traceback" not in process.output
+
+
 def test_development_mode_does_not_listen_beyond_loopback_unless_it_is_meant(
     tmp_path: Path, env: dict[str, str]
 ) -> None:

@@ -68,7 +68,8 @@ log = open_log("memory:", retention=Retention(100, 60, 100_000), clock=SystemClo
 app = Tidewire(dev=True, log=log).app
 """
 SUPERVISE = """
-from tidewire.serve.server import Application, bind
+from tidewire.serve.application import Application
+from tidewire.serve.listening import bind
 from tidewire.serve.supervisor import Patience
 from tidewire.serve.workers import supervise
 

@@ -16,7 +16,7 @@ from tests.http.server import SECRET, Live, Stream, check_problem, live, make_ti
 from tidewire.auth.tokens import Tokens
 from tidewire.core.clock import SystemClock
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.both_sinks]
 
 
 @dataclass(frozen=True)

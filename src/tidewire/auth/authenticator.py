@@ -7,11 +7,11 @@ falls through to a weaker way, with one exception: beside a stale cookie a verif
 import re
 from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from starlette.requests import HTTPConnection
 
-from tidewire.auth.tokens import Tokens
+from tidewire.auth.loopback import LOOPBACK
 from tidewire.core.errors import (
     AuthenticationError,
     CredentialConflict,
@@ -24,7 +24,8 @@ from tidewire.core.errors import (
 from tidewire.core.journal import Journal
 from tidewire.core.target import Identity
 
-LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+if TYPE_CHECKING:
+    from tidewire.auth.tokens import Tokens
 
 # What may stand in Host, and after the scheme in Origin.
 _AUTHORITY: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:@/\s]+))(?::[0-9]+)?")
@@ -58,7 +59,7 @@ class Authenticator:
     ) -> None:
         self._sessions = tuple(sessions)
         self._tokens = tuple(tokens)
-        self._others = tuple(others)
+        self._without_session = (*tokens, *others)
         self._journal = journal
 
     async def authenticate(self, request: HTTPConnection) -> Identity:
@@ -68,16 +69,17 @@ class Authenticator:
             CredentialConflict: a session and a token are both good, and of different users.
             AuthenticationError: no credential, or a bad one.
         """
-        try:
-            session = await _first(self._sessions, request)
-        except StaleSession as error:
-            return await self._beside_stale(request, error)
-        if session is not None:
-            await self._check_agreement(request, session)
-            return session
-        identity = await _first(self._tokens + self._others, request)
+        if self._sessions:
+            try:
+                session = await _first(self._sessions, request)
+            except StaleSession as error:
+                return await self._beside_stale(request, error)
+            if session is not None:
+                await self._check_agreement(request, session)
+                return session
+        identity = await _first(self._without_session, request)
         if identity is None:
-            methods = self._sessions + self._tokens + self._others
+            methods = self._sessions + self._without_session
             hints = "; ".join(method.hint for method in methods)
             raise AuthenticationError(f"Say who you are: {hints}.")
         return identity
@@ -116,10 +118,12 @@ class QueryToken:
 
     hint = "'?token=' with a token"
 
-    def __init__(self, tokens: Tokens) -> None:
+    def __init__(self, tokens: "Tokens") -> None:
         self._tokens = tokens
 
     async def identify(self, request: HTTPConnection) -> Identity | None:
+        if not request.scope["query_string"]:
+            return None
         token = request.query_params.get("token")
         return None if token is None else await self._tokens.verify(token, method="jwt_token")
 
@@ -129,7 +133,7 @@ class BearerToken:
 
     hint = "'Authorization: Bearer' with a token"
 
-    def __init__(self, tokens: Tokens) -> None:
+    def __init__(self, tokens: "Tokens") -> None:
         self._tokens = tokens
 
     async def identify(self, request: HTTPConnection) -> Identity | None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from joserfc.util import urlsafe_b64decode
@@ -108,9 +109,15 @@ def header_of(token: str) -> dict[str, Any]:
     Raises:
         InvalidToken: there is none.
     """
+    return _header(token.partition(".")[0])
+
+
+# Those who sign with one key write the same header each time.
+@lru_cache(maxsize=16)
+def _header(encoded: str) -> dict[str, Any]:
     try:
         # Decoded as joserfc does, so that both see the same header.
-        header = json.loads(urlsafe_b64decode(token.partition(".")[0].encode("ascii")))
+        header = json.loads(urlsafe_b64decode(encoded.encode("ascii")))
     except (ValueError, RecursionError):
         header = None
     if not isinstance(header, dict):
@@ -143,4 +150,10 @@ def _names(claims: Claims, wanted: tuple[str, ...], names: ClaimNames, what: str
         value = value.split() if name.rpartition(".")[2] == "scope" else [value]
     if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
         raise InvalidToken(f"The {what}'s {name!r} must be a list of names.")
-    return frozenset(value)
+    return _shared(tuple(value))
+
+
+@lru_cache(maxsize=1024)
+def _shared(names: tuple[str, ...]) -> frozenset[str]:
+    # Many have the same roles, and a set for each is the largest part of an identity.
+    return frozenset(names)

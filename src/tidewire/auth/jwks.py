@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import httpx
 from joserfc import jwt
 from joserfc.errors import JoseError, UnsupportedAlgorithmError
 from joserfc.jwa import JWSAlgModel
@@ -210,6 +209,9 @@ def _public_key(jwk: Mapping[str, Any]) -> tuple[Key, _Verifier] | None:
 def _is_url(source: str) -> bool:
     if not source.startswith(("http://", "https://")):
         return False
+    # Only for a URL: who has no issuer, or its keys in a file, does not wait for an HTTP client.
+    import httpx
+
     try:
         host = httpx.URL(source).host
     except httpx.InvalidURL:
@@ -225,6 +227,8 @@ def _read_file(path: Path) -> bytes:
 
 
 async def _fetch(url: str) -> bytes:
+    import httpx
+
     # Redirects are not followed: the keys come from where the operator said.
     async with (
         httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as client,

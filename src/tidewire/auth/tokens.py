@@ -13,6 +13,7 @@ from typing import Any, Final
 from joserfc import jwt
 from joserfc.errors import BadSignatureError, JoseError
 from joserfc.jwk import OctKey
+from joserfc.jws import JWSRegistry
 
 from tidewire.auth import jwks
 from tidewire.auth.claims import (
@@ -23,7 +24,8 @@ from tidewire.auth.claims import (
     identity_of,
     time_of,
 )
-from tidewire.auth.jwks import Jwks
+from tidewire.auth.jwks import Jwks, VerificationKey
+from tidewire.auth.verified import Verified, VerifiedTokens
 from tidewire.core.clock import Clock
 from tidewire.core.errors import (
     ConfigurationError,
@@ -47,7 +49,10 @@ MAX_TOKEN_LENGTH: Final = 8192
 MIN_SECRET_BYTES: Final = 32
 """RFC 7518 section 3.2: a key of the size of the hash output, or larger."""
 
+SKEW_MS: Final = SKEW_SECONDS * 1000
+
 _ALGORITHM: Final = "HS256"
+_HS256: Final = JWSRegistry(algorithms=[_ALGORITHM])
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +109,7 @@ class Tokens:
         self._clock = clock
         self._setting = setting
         self._trusted = trusted
+        self._verified = VerifiedTokens(clock)
 
     @property
     def can_sign(self) -> bool:
@@ -153,13 +159,30 @@ class Tokens:
         """
         if len(token) > MAX_TOKEN_LENGTH:
             raise TokenTooLarge(f"A token may have at most {MAX_TOKEN_LENGTH} characters.")
+        known = self._verified.get(token, method)
+        if known is not None and await self._is_still_trusted(token, known):
+            return known.identity
+        verified = await self._verify(token, method)
+        self._verified.add(token, verified)
+        return verified.identity
+
+    async def _is_still_trusted(self, token: str, known: Verified) -> bool:
+        # Our own secrets stay as long as this process; an issuer's keys come and go.
+        if known.key is None or self._trusted is None:
+            return known.key is None
+        keys = await self._trusted.keys.find(_kid(header_of(token)))
+        return any(key is known.key for key in keys)
+
+    async def _verify(self, token: str, method: str) -> Verified:
         header = header_of(token)
+        key: VerificationKey | None = None
         if header.get("alg") == _ALGORITHM and self._keys:
             claims, names = self._signed(token), OWN_TOKEN
             _check_type(claims, TYPE)
             _check_audience(claims, (AUDIENCE,))
         elif self._trusted is not None and header.get("alg") in list(jwks.ALGORITHMS):
-            claims, names = await _signed_by(self._trusted, token, header), self._trusted.names
+            claims, key = await _signed_by(self._trusted, token, header)
+            names = self._trusted.names
             if self._trusted.issuer is not None and claims.get("iss") != self._trusted.issuer:
                 raise WrongIssuer("The token's 'iss' is not the issuer that this server trusts.")
             if self._trusted.type is not None:
@@ -167,16 +190,16 @@ class Tokens:
             _check_audience(claims, self._trusted.audiences)
         else:
             raise self._wrong_algorithm()
-        expires_at = self._end(claims)
+        begins_at, expires_at = self._time(claims)
         identity = identity_of(claims, names, method=method, expires_at=expires_at)
         if identity is None:
             raise InvalidToken(f"The token's {names.user[0]!r} must name a user.")
-        return identity
+        return Verified(identity, begins_at, key)
 
     def _signed(self, token: str) -> dict[str, Any]:
         for key in self._keys:
             try:
-                return jwt.decode(token, key, [_ALGORITHM]).claims
+                return jwt.decode(token, key, registry=_HS256).claims
             except (JoseError, ValueError, TypeError, RecursionError):
                 # What strangers send may fail in any of these ways before it is verified.
                 continue
@@ -188,30 +211,39 @@ class Tokens:
             taken += ["RS256", "ES256", "EdDSA"]
         return WrongAlgorithm(f"The token's 'alg' must be {' or '.join(taken)}.")
 
-    def _end(self, claims: dict[str, Any]) -> int:
-        now = self._clock.now() / 1000
+    def _time(self, claims: dict[str, Any]) -> tuple[int, int]:
+        now = self._clock.now()
         expires = time_of(claims, "exp")
         if expires is None:
             raise InvalidToken("The token has no 'exp'. Tokens must say when they end.")
-        if now >= expires:
+        expires_at = int(expires * 1000)
+        if now >= expires_at:
             raise ExpiredToken("The token has expired. Get a new one and try again.")
+        begins_at = 0
         for name in ("iat", "nbf"):
-            if (time_of(claims, name) or 0) > now + SKEW_SECONDS:
+            begins_at = max(begins_at, int((time_of(claims, name) or 0) * 1000) - SKEW_MS)
+            if now < begins_at:
                 raise NotYetValid(f"The token's {name!r} lies in the future.")
-        return int(expires * 1000)
+        return begins_at, expires_at
 
 
-async def _signed_by(trusted: TrustedIssuer, token: str, header: dict[str, Any]) -> dict[str, Any]:
+def _kid(header: dict[str, Any]) -> str | None:
     kid = header.get("kid")
     if kid is not None and not isinstance(kid, str):
         raise InvalidToken("The token is malformed: its 'kid' must be a string.")
-    keys = await trusted.keys.find(kid)
+    return kid
+
+
+async def _signed_by(
+    trusted: TrustedIssuer, token: str, header: dict[str, Any]
+) -> tuple[dict[str, Any], VerificationKey]:
+    keys = await trusted.keys.find(_kid(header))
     fitting = [key for key in keys if key.fits(header["alg"])]
     if keys and not fitting:
         raise WrongAlgorithm("The token's 'alg' is not that of the key that it names.")
     for key in fitting:
         try:
-            return key.claims(token)
+            return key.claims(token), key
         except BadSignatureError:
             continue
         except (JoseError, ValueError, TypeError, RecursionError):

@@ -138,7 +138,8 @@ class Connections:
     def __init__(self) -> None:
         self.touched: set[str] = set()
         self._by_id: dict[str, Connection] = {}
-        self._by_user: dict[str, dict[Connection, None]] = {}
+        # Most users have one, and a dict for it would weigh more than the connection.
+        self._by_user: dict[str, dict[Connection, None] | Connection] = {}
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -148,7 +149,13 @@ class Connections:
 
     def add(self, connection: Connection) -> None:
         self._by_id[connection.id] = connection
-        self._by_user.setdefault(connection.user_id, {})[connection] = None
+        siblings = self._by_user.get(connection.user_id)
+        if siblings is None:
+            self._by_user[connection.user_id] = connection
+        elif isinstance(siblings, dict):
+            siblings[connection] = None
+        else:
+            self._by_user[connection.user_id] = {siblings: None, connection: None}
         self.touched.add(connection.user_id)
 
     def remove(self, connection: Connection) -> None:
@@ -156,24 +163,28 @@ class Connections:
         if self._by_id.pop(connection.id, None) is None:
             return
         siblings = self._by_user[connection.user_id]
-        del siblings[connection]
         self.touched.add(connection.user_id)
-        if not siblings:
-            del self._by_user[connection.user_id]
+        if isinstance(siblings, dict):
+            del siblings[connection]
+            if siblings:
+                return
+        del self._by_user[connection.user_id]
 
     def get(self, client_id: str) -> Connection | None:
         return self._by_id.get(client_id)
 
-    def of_user(self, user_id: str) -> Iterable[Connection]:
-        return tuple(self._by_user.get(user_id, ()))
+    def of_user(self, user_id: str) -> tuple[Connection, ...]:
+        """A user's connections, the oldest first."""
+        found = self._by_user.get(user_id, ())
+        return (found,) if isinstance(found, Connection) else tuple(found)
 
     def open_of(self, user_id: str) -> int:
         """How many of a user's connections are not on their way out."""
-        return sum(not connection.closing for connection in self._by_user.get(user_id, ()))
+        return sum(not connection.closing for connection in self.of_user(user_id))
 
     def numbers_of(self, user_id: str) -> tuple[int, int]:
         """How many of a user's connections are open, and how many of these stale or idle."""
-        states = [connection.state for connection in self._by_user.get(user_id, ())]
+        states = [connection.state for connection in self.of_user(user_id)]
         spare = sum(state in _SPARE for state in states)
         return sum(state is not ConnectionState.DISCONNECTING for state in states), spare
 

@@ -55,6 +55,11 @@ _LINE_BREAKS: Final = (
 )
 
 
+_JSON: Final = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=to_jsonable_python
+)
+
+
 def check_type(name: str) -> str:
     """Returns the name of an event type if it is one.
 
@@ -67,7 +72,11 @@ def check_type(name: str) -> str:
         or not 0 < len(name) <= MAX_TYPE_LENGTH
         or name != name.strip()
         or "," in name
-        or any(unicodedata.category(char) in _UNSAFE_CATEGORIES for char in name)
+        # What is printable has none of them, and is what nearly all are.
+        or (
+            not name.isprintable()
+            and any(unicodedata.category(char) in _UNSAFE_CATEGORIES for char in name)
+        )
     ):
         shown = repr(name[:MAX_TYPE_LENGTH]) if isinstance(name, str) else type(name).__name__
         raise InvalidEvent(
@@ -88,13 +97,7 @@ def encode_json(value: Any) -> bytes:
         TypeError: something that is no JSON.
     """
     try:
-        text = json.dumps(
-            value,
-            ensure_ascii=False,
-            allow_nan=False,
-            separators=(",", ":"),
-            default=to_jsonable_python,
-        )
+        text = _JSON.encode(value)
     except (RecursionError, PydanticSerializationError) as error:
         raise ValueError(str(error)) from error
     encoded = text.encode()

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tidewire.auth.authenticator import (
     Authenticator,
@@ -12,18 +12,14 @@ from tidewire.auth.authenticator import (
     QueryToken,
 )
 from tidewire.auth.claims import ClaimNames
-from tidewire.auth.jwks import Jwks
-from tidewire.auth.sessions import (
-    NEXT_AUTH_NAMES,
-    CallableSession,
-    NextAuthSession,
-    SessionCallable,
-)
-from tidewire.auth.tokens import Tokens, TrustedIssuer
 from tidewire.core.clock import Clock
 from tidewire.core.errors import ConfigurationError
 from tidewire.core.journal import Journal
 from tidewire.http.settings import SECRET_SETTINGS, Settings
+
+if TYPE_CHECKING:
+    from tidewire.auth.sessions import SessionCallable
+    from tidewire.auth.tokens import Tokens
 
 MAY_MINT: Final = frozenset({"session", "parameter_dev"})
 """How one must have said who one is to get a token: a token must not get its successor."""
@@ -39,13 +35,13 @@ class Authentication:
     """
 
     authenticator: Authenticator
-    tokens: Tokens | None
+    tokens: "Tokens | None"
 
 
 def authentication(
     settings: Settings,
     *,
-    session: Method | SessionCallable | None = None,
+    session: "Method | SessionCallable | None" = None,
     dev: bool = False,
     dev_allow_remote: bool = False,
     clock: Clock,
@@ -58,10 +54,15 @@ def authentication(
     """
     claims = _claims(settings.claims)
     sessions: list[Method] = []
+    # What only some configurations need is imported in their branch.
     if session is not None:
+        from tidewire.auth.sessions import CallableSession
+
         asked = CallableSession(session, clock=clock) if callable(session) else session
         sessions.append(asked)
     if settings.nextauth_secret is not None:
+        from tidewire.auth.sessions import NEXT_AUTH_NAMES, NextAuthSession
+
         secret = settings.nextauth_secret.get_secret_value()
         names = replace(NEXT_AUTH_NAMES, **claims)
         sessions.append(NextAuthSession([secret], clock=clock, names=names))
@@ -83,9 +84,15 @@ def authentication(
 
 def _tokens(
     settings: Settings, names: ClaimNames, *, clock: Clock, journal: Journal
-) -> Tokens | None:
+) -> "Tokens | None":
+    if settings.jwks is None and not settings.secrets:
+        return None
+    from tidewire.auth.tokens import Tokens, TrustedIssuer
+
     trusted = None
     if settings.jwks is not None:
+        from tidewire.auth.jwks import Jwks
+
         if "://" not in settings.jwks and not Path(settings.jwks).is_file():
             raise ConfigurationError(
                 f"TIDEWIRE_JWKS: there is no file {settings.jwks!r}. Give the path of a JWK Set, "
@@ -97,8 +104,6 @@ def _tokens(
             audiences=settings.jwt_audiences,
             names=names,
         )
-    elif not settings.secrets:
-        return None
     return Tokens(settings.secrets, clock=clock, setting=settings.secret_setting, trusted=trusted)
 
 

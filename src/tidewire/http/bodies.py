@@ -149,14 +149,8 @@ def parse_events(body: bytes) -> list[Event]:
 
 
 def _event(content: Any) -> Event:
-    if isinstance(content, dict) and (given := sorted(_GIVEN_BY_SERVER & content.keys())):
-        raise InvalidEvent(f"{given[0]!r} is given by the server. Leave it out.", field=given[0])
-    if isinstance(content, dict) and (unknown := sorted(content.keys() - _FIELDS)):
-        raise InvalidEvent(
-            f"{unknown[0]!r} is not a field of an event: {', '.join(sorted(_FIELDS))}. Targets are "
-            "metadata.userIds, metadata.roles and metadata.topics.",
-            field=unknown[0],
-        )
+    if isinstance(content, dict) and not content.keys() <= _FIELDS:
+        raise _unknown_field(content)
     body = _checked(EventBody, content)
     return Event(
         body.type,
@@ -164,6 +158,17 @@ def _event(content: Any) -> Event:
         priority=body.priority,
         source=body.source,
         metadata=body.metadata or {},
+    )
+
+
+def _unknown_field(content: dict[str, Any]) -> InvalidEvent:
+    if given := sorted(_GIVEN_BY_SERVER & content.keys()):
+        return InvalidEvent(f"{given[0]!r} is given by the server. Leave it out.", field=given[0])
+    unknown = min(content.keys() - _FIELDS)
+    return InvalidEvent(
+        f"{unknown!r} is not a field of an event: {', '.join(sorted(_FIELDS))}. Targets are "
+        "metadata.userIds, metadata.roles and metadata.topics.",
+        field=unknown,
     )
 
 

@@ -5,7 +5,7 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tidewire.http.origins import Origins
 
@@ -18,6 +18,7 @@ EXPOSED_HEADERS: Final = (
     "RateLimit-Reset",
     "Tidewire-Cursor",
 )
+VARY: Final = (b"vary", b"Origin")
 ALLOWANCE: Final = "access-control-allow-"
 
 
@@ -36,6 +37,18 @@ class Cors(CORSMiddleware):
             expose_headers=EXPOSED_HEADERS,
         )
         self._origins = origins
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or any(name == b"origin" for name, _ in scope["headers"]):
+            await super().__call__(scope, receive, send)
+            return
+
+        async def send_varying(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), VARY]
+            await send(message)
+
+        await self.app(scope, receive, send_varying)
 
     def is_allowed_origin(self, origin: str) -> bool:
         return self._origins.allows(origin)

@@ -1,11 +1,12 @@
 """What a request passes before it is carried out: how often, from where, by whose page."""
 
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 from starlette.requests import HTTPConnection
 
-from tidewire.auth.limits import Allowance, RateLimits, parse_rates
+from tidewire.auth.limits import RateLimits, parse_rates
+from tidewire.auth.windows import Allowance
 from tidewire.core.clock import Clock
 from tidewire.core.errors import (
     AuthenticationError,
@@ -75,10 +76,10 @@ class Gate:
             Forbidden: a good one, that a foreign page uses.
             RateLimited: the address has failed too often.
         """
-        client = self.proxies.client(request)
-        setattr(request.state, _CLIENT, client)
+        left = _left(request)
+        client = left[_CLIENT] = self.proxies.client(request)
         address = whole_host(client)
-        _check(request, await self.limits.check_burst(address))
+        _check(request, self.limits.check_burst(address))
         try:
             identity = await authenticate()
         except Forbidden:
@@ -87,7 +88,7 @@ class Gate:
             was_good = isinstance(error, GOOD_ONCE)
             _check(request, await self.limits.hit_failure(address, was_good=was_good))
             raise
-        setattr(request.state, _USER, identity.user_id)
+        left[_USER] = identity.user_id
         if identity.method == SESSION:
             self.origins.check_cookie_use(request)
         return identity
@@ -111,26 +112,32 @@ class Gate:
         _admit(request, await self.limits.hit_poll(identity.user_id, instance_id), _POLLS)
 
 
-def rate_headers(request: HTTPConnection) -> dict[str, str]:
+def rate_fields(request: HTTPConnection) -> list[tuple[bytes, bytes]]:
     """What the answer says of the rate that the request was counted against, if of any."""
-    allowance: Allowance | None = getattr(request.state, _ALLOWANCE, None)
-    return {} if allowance is None else allowance.headers()
+    allowance: Allowance | None = _left(request).get(_ALLOWANCE)
+    return [] if allowance is None else allowance.fields()
 
 
 def client_of(request: HTTPConnection) -> str | None:
     """The client's address, where it has been asked for."""
-    client: str | None = getattr(request.state, _CLIENT, None)
+    client: str | None = _left(request).get(_CLIENT)
     return client
 
 
 def user_of(request: HTTPConnection) -> str | None:
     """Who asks, where that has been proved."""
-    user: str | None = getattr(request.state, _USER, None)
+    user: str | None = _left(request).get(_USER)
     return user
 
 
+def _left(request: HTTPConnection) -> dict[str, Any]:
+    # What Starlette shows as the request's state.
+    left: dict[str, Any] = request.scope.setdefault("state", {})
+    return left
+
+
 def _admit(request: HTTPConnection, allowance: Allowance | None, what: str) -> None:
-    setattr(request.state, _ALLOWANCE, allowance)
+    _left(request)[_ALLOWANCE] = allowance
     if allowance is not None and not allowance.granted:
         allowance.refuse(what)
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 
-from tidewire.auth.authenticator import LOOPBACK
+from tidewire.auth.loopback import LOOPBACK
 from tidewire.core.errors import ConfigurationError, Forbidden
 
 SETTING: Final = "TIDEWIRE_CORS_ORIGINS"

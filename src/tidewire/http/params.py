@@ -1,9 +1,11 @@
 """What requests may ask for in their query and headers, checked and turned into values."""
 
-from typing import Annotated, Final, Literal
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Annotated, Any, Final, Literal, TypeVar, cast
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tidewire.core.errors import InvalidEvent, InvalidParameter
 from tidewire.core.event import MAX_TYPE_LENGTH, check_type
@@ -13,7 +15,12 @@ from tidewire.transports.filters import Filter
 MAX_NAMES: Final = 50
 MAX_LABEL_LENGTH: Final = 128
 
+Model = TypeVar("Model", bound=BaseModel)
+
 Label = Annotated[str | None, Field(max_length=MAX_LABEL_LENGTH)]
+
+
+EVERYTHING: Final = Filter()
 
 
 class _Query(BaseModel):
@@ -50,6 +57,8 @@ class _Query(BaseModel):
         Raises:
             InvalidParameter: a list is empty, too long, or has a bad name in it.
         """
+        if self.types is None and self.topics is None:
+            return EVERYTHING
         return Filter(_types(self.types), _topics(self.topics))
 
     def start(self, request: Request, default: Since) -> Since:
@@ -81,6 +90,28 @@ class PollQuery(_Query):
     ] = 0
 
 
+def read_query(request: Request, model: type[Model]) -> Model:
+    """A query, as FastAPI reads it.
+
+    Raises:
+        InvalidParameter: a value is not of its form.
+    """
+    if not request.scope["query_string"]:
+        # Models of queries are frozen: all who ask for nothing may share one.
+        return cast(Model, _empty(model))
+    try:
+        return model.model_validate(dict(request.query_params))
+    except ValidationError as error:
+        raise wrong_parameter(error.errors()) from None
+
+
+def wrong_parameter(errors: Sequence[Any]) -> InvalidParameter:
+    """What a model found wrong with a query, as one of ours."""
+    first = errors[0]
+    name = str(first["loc"][-1])
+    return InvalidParameter(f"{name}: {first['msg']}.", parameter=name)
+
+
 def check_names(request: Request, model: type[BaseModel]) -> None:
     """Refuses a parameter that is given twice, or that nearly has the name of one: it would be
     passed over in silence, and with it what was meant.
@@ -88,23 +119,36 @@ def check_names(request: Request, model: type[BaseModel]) -> None:
     Raises:
         InvalidParameter: naming the parameter.
     """
-    known = {field.alias or name for name, field in model.model_fields.items()}
-    folded = {_folded(name): name for name in known}
+    if not request.scope["query_string"]:
+        return
+    known = _names_of(model)
     seen = set()
     for name, _ in request.query_params.multi_items():
-        if name in known:
-            if name in seen:
-                raise InvalidParameter(
-                    f"{name!r} is given twice. Give it once; lists are comma-separated.",
-                    parameter=name,
-                )
-            seen.add(name)
+        meant = known.get(name) or known.get(_folded(name)) or known.get(_folded(name) + "s")
+        if meant is None:
             continue
-        meant = folded.get(_folded(name)) or folded.get(_folded(name) + "s")
-        if meant is not None:
+        if meant != name:
             raise InvalidParameter(
                 f"{name!r} is not a parameter here. Did you mean {meant!r}?", parameter=name
             )
+        if name in seen:
+            raise InvalidParameter(
+                f"{name!r} is given twice. Give it once; lists are comma-separated.",
+                parameter=name,
+            )
+        seen.add(name)
+
+
+@lru_cache
+def _empty(model: type[BaseModel]) -> BaseModel:
+    return model()
+
+
+@lru_cache
+def _names_of(model: type[BaseModel]) -> Mapping[str, str]:
+    # What each name means, as it is written and in any spelling.
+    names = [field.alias or name for name, field in model.model_fields.items()]
+    return {_folded(name): name for name in names} | {name: name for name in names}
 
 
 def _folded(name: str) -> str:

@@ -3,17 +3,18 @@
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, ClassVar, Final
 
-from fastapi import Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
-from tidewire.core.errors import Category, InvalidParameter, NotFound, RequestError, TidewireError
+from tidewire.core.errors import Category, NotFound, RequestError, TidewireError
 from tidewire.core.event import encode_json
 from tidewire.core.journal import Journal
-from tidewire.http.gate import rate_headers
+from tidewire.http.gate import rate_fields
+from tidewire.http.params import read_query, wrong_parameter
 from tidewire.transports.asgi import problem_headers
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -21,6 +22,11 @@ MEDIA_TYPE: Final = "application/problem+json"
 SECURITY_HEADERS: Final = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
 """On every answer: a browser takes it for what it says it is, and a page
 that it opens does not tell others its address, which may hold a token."""
+
+SECURITY_FIELDS: Final = [
+    (name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()
+]
+"""The same, as ASGI has them."""
 
 
 class Problem(BaseModel):
@@ -68,41 +74,50 @@ class UnexpectedError(TidewireError):
     """A fault in the server itself."""
 
 
-def parameter_error(error: RequestValidationError) -> InvalidParameter:
-    """What FastAPI found wrong with a query or header, as one of ours."""
-    first = error.errors()[0]
-    name = str(first["loc"][-1])
-    return InvalidParameter(f"{name}: {first['msg']}.", parameter=name)
+def problem_route(
+    journal: Journal, *, straight: bool = False, reads: type[BaseModel] | None = None
+) -> type[APIRoute]:
+    """A route class whose handlers answer problems for whatever is raised in them.
 
+    Args:
+        journal: where faults of the server are noted.
+        straight: whether the endpoints make their own answers, of nothing but the request and
+            what ``reads`` says. They are called at once where nothing else has to be done for a
+            request: to solve such a signature anew each time costs several times what a stream
+            does.
+        reads: the model of the query that straight endpoints take, if they take one.
+    """
 
-def problem_route(journal: Journal) -> type[APIRoute]:
-    """A route class whose handlers answer problems for whatever is raised in them."""
+    async def told(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
+        try:
+            response = await answer(request)
+            response.raw_headers += SECURITY_FIELDS
+        except TidewireError as error:
+            response = problem_response(error)
+        except RequestValidationError as error:
+            response = problem_response(wrong_parameter(error.errors()))
+        except HTTPException:
+            raise
+        except Exception as error:
+            journal.note("a request failed", error=error, endpoint=request.url.path)
+            response = problem_response(UnexpectedError("The server failed. Try again."))
+        response.raw_headers += rate_fields(request)
+        return response
 
     class ProblemRoute(APIRoute):
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
             handle: Callable[[Request], Awaitable[Response]] = super().get_route_handler()
 
             async def handle_or_tell(request: Request) -> Response:
-                response = await answer(request)
-                response.headers.update({**SECURITY_HEADERS, **rate_headers(request)})
-                return response
-
-            async def answer(request: Request) -> Response:
-                try:
-                    return await handle(request)
-                except TidewireError as error:
-                    return problem_response(error)
-                except RequestValidationError as error:
-                    return problem_response(parameter_error(error))
-                except HTTPException:
-                    raise
-                except Exception as error:
-                    journal.note("a request failed", error=error, endpoint=request.url.path)
-                    return problem_response(UnexpectedError("The server failed. Try again."))
+                return await told(request, handle)
 
             return handle_or_tell
 
         async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+            if straight and stands_alone(self, scope):
+                response = await told(Request(scope, receive, send), self._answer)
+                await response(scope, receive, send)
+                return
             try:
                 await super().handle(scope, receive, send)
             except HTTPException as error:
@@ -110,7 +125,31 @@ def problem_route(journal: Journal) -> type[APIRoute]:
                 response = await http_exception(Request(scope), error)
                 await response(scope, receive, send)
 
+        async def _answer(self, request: Request) -> Response:
+            taken = () if reads is None else (read_query(request, reads),)
+            answer: Response = await self.endpoint(request, *taken)
+            return answer
+
     return ProblemRoute
+
+
+def stands_alone(route: APIRoute, scope: Scope) -> bool:
+    """Whether FastAPI has nothing to do for a request but to call the route's endpoint.
+
+    It has where somebody put dependencies before the route or a limit on bodies, or traces
+    requests; and nobody knows where it does not say what an included route has become.
+    """
+    if scope["method"] not in (route.methods or ()) or "fastapi.telemetry" in scope:
+        return False
+    included = scope.get("fastapi", {}).get("effective_route_context")
+    if included is not None:
+        return included.original_route is route and _is_bare(included)
+    app = scope.get("app")
+    return isinstance(app, FastAPI) and route in app.router.routes and _is_bare(route)
+
+
+def _is_bare(route: Any) -> bool:
+    return not route.dependant.dependencies and route.max_body_size is None
 
 
 async def http_exception(request: Request, error: Exception) -> Response:

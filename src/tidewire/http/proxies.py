@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from starlette.requests import HTTPConnection
@@ -36,11 +37,16 @@ class Proxies:
 
         Everything to the left of it was said by somebody whom we do not know.
         """
-        if request.client is None:
+        client = request.scope.get("client")
+        if client is None:
             return UNKNOWN
-        peer = _address(request.client.host)
+        host: str = client[0]
+        if not self._trusted and ":" not in host:
+            # An IPv4 address has only one form, and what is no address stays as it is.
+            return host or UNKNOWN
+        peer = _address(host)
         if peer is None:
-            return request.client.host or UNKNOWN
+            return host or UNKNOWN
         if not self._trusts(peer):
             return str(peer)
         found = peer
@@ -60,7 +66,7 @@ class Proxies:
 def whole_host(address: str) -> str:
     """What to count for an address: of IPv6 the network, for a host has as many addresses as
     it likes."""
-    parsed = _address(address)
+    parsed = _address(address) if ":" in address else None
     if isinstance(parsed, ipaddress.IPv6Address):
         return str(ipaddress.IPv6Network((parsed, HOST_BITS), strict=False))
     return address
@@ -81,6 +87,7 @@ def _network(text: str) -> Network:
         ) from error
 
 
+@lru_cache(maxsize=4096)
 def _address(text: str) -> Address | None:
     # Some proxies add the port.
     if text.startswith("["):

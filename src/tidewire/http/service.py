@@ -3,13 +3,11 @@
 import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from starlette.requests import HTTPConnection
 
 from tidewire.auth.authenticator import Method
-from tidewire.auth.sessions import SessionCallable
-from tidewire.auth.tokens import IssuedToken
 from tidewire.core.clock import Clock, SystemClock
 from tidewire.core.control import (
     ChangeIdentity,
@@ -40,6 +38,10 @@ from tidewire.transports import polling, sse
 from tidewire.transports.asgi import Receive
 from tidewire.version import __version__
 
+if TYPE_CHECKING:
+    from tidewire.auth.sessions import SessionCallable
+    from tidewire.auth.tokens import IssuedToken
+
 PUBLISH = "publish"
 
 
@@ -69,7 +71,7 @@ class Service:
         *,
         dev: bool = False,
         dev_allow_remote: bool = False,
-        session: Method | SessionCallable | None = None,
+        session: "Method | SessionCallable | None" = None,
         log: EventLog | None = None,
         clock: Clock | None = None,
         journal: Journal | None = None,
@@ -352,7 +354,7 @@ class Service:
                 f"Publishing needs the permission '{PUBLISH}', or an administrator's role."
             )
 
-    def issue_token(self, identity: Identity) -> IssuedToken:
+    def issue_token(self, identity: Identity) -> "IssuedToken":
         """Makes a token for the same user, roles, permissions and topics.
 
         Raises:

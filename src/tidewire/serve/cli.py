@@ -1,34 +1,15 @@
-"""The command ``tidewire``."""
+"""The command ``tidewire``: its words. What they do stands in `tidewire.serve.commands`, and is
+imported when it is asked for: help and a typing error are answered at once."""
 
-import asyncio
-import contextlib
-import json
-import os
 import sys
-from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-import httpx
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import Progress, SpinnerColumn, TextColumn
-from uvicorn.importer import ImportFromStringError
 
-from tidewire.auth.authenticator import LOOPBACK
-from tidewire.client.stream import Message, follow
 from tidewire.core.errors import ConfigurationError, InvalidParameter, TidewireError
-from tidewire.core.target import Target
-from tidewire.http.settings import Settings, unknown_settings
-from tidewire.logs import is_shared
-from tidewire.serve import publishing
-from tidewire.serve.credentials import signing_tokens, token_for
-from tidewire.serve.devsecret import new_secret, published
-from tidewire.serve.server import Application, bind, run
-from tidewire.serve.workers import supervise
+from tidewire.serve.listening import DEFAULT_URL, HOST, PORT
 from tidewire.version import __version__
 
-DEFAULT_URL: Final = "http://127.0.0.1:8000"
 COMMAND_USER: Final = "tidewire-cli"
 
 app = typer.Typer(
@@ -37,8 +18,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Url = Annotated[str, typer.Option(help="The server.", envvar="TIDEWIRE_URL")]
 Token = Annotated[
@@ -58,14 +37,10 @@ def main() -> None:
     try:
         app()
     except TidewireError as error:
-        err.print(f"[bold red]{escape(error.title)}.[/] {escape(error.detail)}")
+        typer.echo(
+            f"{typer.style(f'{error.title}.', fg='red', bold=True)} {error.detail}", err=True
+        )
         sys.exit(2 if isinstance(error, ConfigurationError | InvalidParameter) else 1)
-    except ImportFromStringError as error:
-        err.print(f"[bold red]No such application.[/] {escape(str(error))}")
-        sys.exit(2)
-    except httpx.TransportError as error:
-        err.print(f"[bold red]The server cannot be reached.[/] {escape(str(error))}")
-        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -84,8 +59,8 @@ def serve(
     dev_allow_remote: Annotated[
         bool, typer.Option("--dev-allow-remote", help="Development mode for other machines too.")
     ] = False,
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The port; 0 = a free one.", min=0, max=65535)] = 8000,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = HOST,
+    port: Annotated[int, typer.Option(help="The port; 0 = a free one.", min=0, max=65535)] = PORT,
     log: Annotated[
         str | None, typer.Option(help="The log; default: TIDEWIRE_LOG_URL, else 'memory:'.")
     ] = None,
@@ -98,85 +73,21 @@ def serve(
     ] = 1,
 ) -> None:
     """Run the server, or your own app with Tidewire in it."""
-    for name in unknown_settings(os.environ):
-        err.print(f"[yellow]{name} is not a setting of Tidewire {__version__}; it does nothing.[/]")
-    if dev_allow_remote and not dev:
-        raise ConfigurationError("--dev-allow-remote needs --dev.")
-    if dev and not dev_allow_remote and host not in LOOPBACK:
-        raise ConfigurationError(
-            f"In development mode anybody who reaches the port is who they say, so it listens on "
-            f"loopback only, not on {host}. If you mean it, add --dev-allow-remote."
-        )
-    if workers > 1 and reload:
-        raise ConfigurationError(
-            "--reload starts one process again and again; use it without --workers."
-        )
-    given: dict[str, Any] = {}
-    if log is not None:
-        given["log_url"] = log
-    settings = Settings.load(**given)
-    if workers > 1 and not is_shared(settings.log_address):
-        raise ConfigurationError(
-            f"--workers {workers} needs a log that the processes share, and each would have one in "
-            "its memory. Set one with --log redis://…, TIDEWIRE_LOG_URL or REDIS_URL."
-        )
-    if dev and not settings.secrets:
-        # For this process and for those that --reload starts.
-        os.environ["SSE_JWT_SECRET"] = new_secret()
-        settings = Settings.load(**given)
-    if target and log is not None:
-        # The application reads its own settings, in this process or in those that serve.
-        os.environ["TIDEWIRE_LOG_URL"] = log
-    application = Application(
+    from tidewire.serve.loading import loading
+
+    with loading():
+        from tidewire.serve.commands.serve import serve
+
+    serve(
         target,
-        settings=None if target else settings,
         dev=dev,
         dev_allow_remote=dev_allow_remote,
+        host=host,
+        port=port,
+        log=log,
+        reload=reload,
+        workers=workers,
     )
-    announce = Announcement(dev=dev, alone=target is None, can_sign=bool(settings.secrets))
-    with bind(host, port) as listener, contextlib.ExitStack() as stack:
-        if dev:
-            stack.enter_context(published(settings.secrets[0], listener.getsockname()[1]))
-        if workers > 1:
-            supervise(application, listener, workers, announce=announce)
-        else:
-            run(application, listener, reload=reload, announce=announce)
-
-
-class Announcement:
-    """Prints what to open and what to paste next, once the server listens."""
-
-    def __init__(self, *, dev: bool, alone: bool, can_sign: bool) -> None:
-        self._dev = dev
-        self._alone = alone
-        self._can_sign = can_sign
-
-    def __call__(self, url: str) -> None:
-        out.print(f"\n[bold]Tidewire {__version__}[/] listens on [bold]{url}[/]   Ctrl-C stops it")
-        if self._dev:
-            out.print(
-                "[bold yellow]Development mode: anybody who reaches this port is who they say. "
-                "Never in production.[/]"
-            )
-        at = "" if url == DEFAULT_URL else f" --url {url}"
-        if not self._alone:
-            return
-        if self._dev:
-            stream = f"curl -N '{url}/api/sse?userId=alice'"
-        else:
-            token = f"$(tidewire token --user alice{at})" if self._can_sign else "<a token>"
-            stream = f'curl -N -H "Authorization: Bearer {token}" {url}/api/sse'
-        lines = [("Follow a stream", stream)]
-        if self._can_sign:
-            hello = """'{"title":"Hello","message":"It works"}'"""
-            publish = f"tidewire publish notification {hello} --user alice{at}"
-            lines.append(("or, more readable", f"tidewire tail --user alice{at}"))
-            lines.append(("Publish to it", publish))
-        lines.append(("The endpoints", f"{url}/openapi.json"))
-        out.print()
-        for what, command in lines:
-            out.print(f"  {what:20} {command}", markup=False)
-        out.print()
 
 
 @app.command()
@@ -199,48 +110,19 @@ def publish(
     token: Token = None,
 ) -> None:
     """Publish an event, or JSON lines from standard input; prints the ids."""
-    metadata = Target.of(user, role, topic).to_metadata()
-    common = {"priority": priority, "source": source, "metadata": metadata}
-    proof = token_for(url, token, COMMAND_USER, permissions=["publish"])
-    headers = {"Authorization": f"Bearer {proof}"}
-    with httpx.Client(base_url=url, headers=headers, timeout=30) as http:
-        if "-" not in (type_, data):
-            payload = None if data is None else publishing.parse_json(data, "DATA")
-            event = {"type": type_, "data": payload, **common}
-            _print_ids(publishing.publish(http, [event], on_retry=_tell_retry))
-            return
-        if type_ == "-" and (metadata or data is not None):
-            raise InvalidParameter(
-                "With '-' as TYPE each line is a whole event, with its own targets in 'metadata'."
-            )
-        _publish_lines(http, None if type_ == "-" else {"type": type_, **common})
+    from tidewire.core.target import Target
+    from tidewire.serve.commands.publish import publish
+    from tidewire.serve.credentials import token_for
 
-
-def _publish_lines(http: httpx.Client, common: dict[str, Any] | None) -> None:
-    count = number = 0
-    columns = SpinnerColumn(), TextColumn("{task.description}")
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
-        task = progress.add_task("waiting for lines")
-        for group in publishing.lines(sys.stdin.fileno()):
-            events = []
-            for line in group:
-                number += 1
-                value = publishing.parse_json(line, f"Line {number}")
-                events.append(value if common is None else {**common, "data": value})
-            for batch in publishing.batches(events):
-                _print_ids(publishing.publish(http, batch, on_retry=_tell_retry))
-                count += len(batch)
-                progress.update(task, description=f"{count:,} published")
-    err.print(f"{count:,} published")
-
-
-def _print_ids(ids: list[str]) -> None:
-    sys.stdout.write("".join(f"{id_}\n" for id_ in ids))
-    sys.stdout.flush()
-
-
-def _tell_retry(reason: str, seconds: float) -> None:
-    err.print(f"[yellow]{escape(reason)}; trying again in {seconds:.1f} s[/]")
+    publish(
+        type_,
+        data,
+        target=Target.of(user, role, topic),
+        priority=priority,
+        source=source,
+        url=url,
+        token=token_for(url, token, COMMAND_USER, permissions=["publish"]),
+    )
 
 
 @app.command()
@@ -262,50 +144,17 @@ def tail(
     ] = False,
 ) -> None:
     """Follow events as a client would; reconnects, and goes on where it was."""
-    proof = token_for(url, token, user, roles=role or (), topics=topic or ())
-    params = {"clientType": "tidewire-tail"}
-    if types is not None:
-        params["types"] = types
-    if topic:
-        params["topics"] = ",".join(topic)
-    show = _show_json if as_json else _show
+    from tidewire.serve.commands.tail import tail
+    from tidewire.serve.credentials import token_for
 
-    async def run_tail() -> None:
-        headers = {"Authorization": f"Bearer {proof}"}
-        async with httpx.AsyncClient(base_url=url, headers=headers) as http:
-            messages = follow(http, params=params, since=since, on_wait=_tell_wait)
-            async with contextlib.aclosing(messages):
-                async for message in messages:
-                    show(message)
-
-    asyncio.run(run_tail())
-
-
-def _tell_wait(reason: str, seconds: float) -> None:
-    err.print(f"[yellow]{escape(reason)}; connecting again in {seconds:.1f} s[/]")
-
-
-def _show_json(message: Message) -> None:
-    if "id" in message.envelope or message.event == "gap":
-        sys.stdout.write(json.dumps(message.envelope, ensure_ascii=False) + "\n")
-        sys.stdout.flush()
-
-
-_COLOURS: Final = {"low": "dim", "normal": "cyan", "high": "yellow", "critical": "bold red"}
-
-
-def _show(message: Message) -> None:
-    envelope = message.envelope
-    data = json.dumps(envelope["data"], ensure_ascii=False)
-    moment = datetime.fromtimestamp(envelope["timestamp"] / 1000, UTC).astimezone()
-    clock = f"[dim]{moment:%H:%M:%S}.{moment.microsecond // 1000:03d}[/]"
-    if "id" in envelope:
-        colour = _COLOURS[envelope["priority"]]
-        out.print(f"{clock} [{colour}]{escape(envelope['type'])}[/] {escape(data)}")
-    elif message.event == "gap":
-        out.print(f"{clock} [bold red]gap[/] {escape(data)}")
-    elif message.event != "ping":
-        out.print(f"{clock} [dim]{escape(message.event)} {escape(data)}[/]")
+    tail(
+        url=url,
+        token=token_for(url, token, user, roles=role or (), topics=topic or ()),
+        topics=topic or (),
+        since=since,
+        types=types,
+        as_json=as_json,
+    )
 
 
 @app.command()
@@ -320,6 +169,8 @@ def token(
     url: Url = DEFAULT_URL,
 ) -> None:
     """Print a token, signed by the secret in the environment or of a development server."""
+    from tidewire.serve.credentials import signing_tokens
+
     issued = signing_tokens(url).issue(
         user,
         roles=role or (),

@@ -1,14 +1,16 @@
 """How the command line proves who it is to a server."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from tidewire.auth.authenticator import LOOPBACK
-from tidewire.auth.tokens import Tokens
+from tidewire.auth.loopback import LOOPBACK
 from tidewire.core.clock import SystemClock
 from tidewire.core.errors import ConfigurationError, InvalidParameter
-from tidewire.http.settings import SECRET_SETTINGS, Settings
 from tidewire.serve.devsecret import find_secret
+
+if TYPE_CHECKING:
+    from tidewire.auth.tokens import Tokens
 
 
 def check_url(url: str) -> str:
@@ -25,13 +27,17 @@ def check_url(url: str) -> str:
     return url
 
 
-def signing_tokens(url: str) -> Tokens:
+def signing_tokens(url: str) -> "Tokens":
     """Tokens that the server at ``url`` accepts: by the secret in the environment, else by that
     of the development server on this machine.
 
     Raises:
         ConfigurationError: there is neither.
     """
+    # Here and not above: who gives a token needs none of it.
+    from tidewire.auth.tokens import Tokens
+    from tidewire.http.settings import SECRET_SETTINGS, Settings
+
     settings = Settings.load()
     shared: Sequence[str] = settings.secrets
     if not shared:

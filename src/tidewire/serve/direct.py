@@ -7,10 +7,11 @@ socket as long as nothing waits in the transport.
 """
 
 import asyncio
-import os
+import contextlib
 import socket
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from os import write as write_now
 from typing import Any, Final
 
 from tidewire.core.clock import Clock
@@ -21,11 +22,9 @@ MAX_INPUT_BYTES: Final = 4 * 1024
 
 LAST_CHUNK: Final = b"0\r\n\r\n"
 
-_TCP_INFO_BYTES: Final = 128
-_UNACKED: Final = 24
-_BYTES_ACKED: Final = 120
-"""Where ``tcpi_unacked`` (segments on their way) and ``tcpi_bytes_acked`` stand in ``struct
-tcp_info`` (Linux 4.1 and later)."""
+_TCP_INFO: Final = struct.Struct("=24xI92xQ16xI")
+"""``tcpi_unacked`` (segments on their way), ``tcpi_bytes_acked`` and ``tcpi_notsent_bytes`` in
+``struct tcp_info`` (Linux 4.6 and later)."""
 
 
 class DirectSink(asyncio.Protocol):
@@ -36,7 +35,6 @@ class DirectSink(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_acked",
         "_blocked",
         "_chunked",
         "_clock",
@@ -46,6 +44,7 @@ class DirectSink(asyncio.Protocol):
         "_fd",
         "_full",
         "_input",
+        "_taken",
         "_transport",
         "encoding",
         "on_room",
@@ -59,7 +58,7 @@ class DirectSink(asyncio.Protocol):
         chunked: bool,
         paused: bool,
         clock: Clock,
-        ended: list[Callable[[], None]],
+        ended: Iterable[Callable[[], None]],
     ) -> None:
         """Makes a sink; the caller lets the transport talk to it.
 
@@ -82,19 +81,17 @@ class DirectSink(asyncio.Protocol):
         self._empty = False
         self._closing = False
         self._blocked: float | None = clock.monotonic() if paused else None
-        self._acked = -1
+        self._taken = 0
         self._input = 0
         self._clock = clock
-        self._ended = ended
+        self._ended: list[Callable[[], None]] | None = list(ended)
 
     # The sink
 
     def offer(self, data: bytes) -> bool:
-        if self._full:
-            return False
         if self._empty:
             try:
-                sent = os.write(self._fd, data)
+                sent = write_now(self._fd, data)
             except BlockingIOError:
                 sent = 0
             except OSError:
@@ -103,13 +100,16 @@ class DirectSink(asyncio.Protocol):
                 return True
             if sent == len(data):
                 return True
-            data = data[sent:]
             self._empty = False
-            self._transport.write(data)
-        else:
-            self._transport.write(data)
-            # What the transport holds goes first; once that is nothing, it is passed by.
-            self._empty = self._fd >= 0 and not self._transport.get_write_buffer_size()
+            self._transport.write(data[sent:])
+            return True
+        if self._full:
+            return False
+        # What the transport holds goes first; once that is nothing, it is passed by.
+        self._empty = self._fd >= 0 and not self._transport.get_write_buffer_size()
+        if self._empty:
+            return self.offer(data)
+        self._transport.write(data)
         return True
 
     def write(self, data: bytes) -> None:
@@ -121,12 +121,15 @@ class DirectSink(asyncio.Protocol):
         return not self._full
 
     def blocked_since(self) -> float | None:
-        if self._transport.get_write_buffer_size() or self._unacknowledged():
-            if self._blocked is None:
-                self._blocked = self._clock.monotonic()
-        else:
+        now = self._clock.monotonic()
+        waits, taken = self._progress()
+        if not waits:
             self._blocked = None
-        return self._blocked
+        elif self._blocked is None or taken > self._taken:
+            self._blocked = now
+        self._taken = taken
+        # What was taken until now, or seen to wait only now, has not been refused yet.
+        return self._blocked if self._blocked != now else None
 
     def close(self) -> None:
         if not self._closing:
@@ -143,24 +146,21 @@ class DirectSink(asyncio.Protocol):
         self._closing = self._full = True
         self._empty = False
 
-    def _unacknowledged(self) -> bool:
-        """Whether the peer's TCP has acknowledged nothing new since the last look, although
-        something is on its way."""
-        peer = self._transport.get_extra_info("socket")
-        if peer.family == getattr(socket, "AF_UNIX", None) or not hasattr(socket, "TCP_INFO"):
-            return False
-        try:
-            told = peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
-        except OSError:
-            return False
-        return False if len(told) < _TCP_INFO_BYTES else self._progress(told)
+    def _progress(self) -> tuple[bool, int]:
+        """Whether anything waits for the peer, and a number that grows when it takes some.
 
-    def _progress(self, told: bytes) -> bool:
-        unacked: int = struct.unpack_from("=I", told, _UNACKED)[0]
-        acked: int = struct.unpack_from("=Q", told, _BYTES_ACKED)[0]
-        stands_still = unacked > 0 and acked == self._acked
-        self._acked = acked
-        return stands_still
+        What the peer's TCP has acknowledged it has taken. Where that cannot be known, it has
+        taken what has left the transport.
+        """
+        waiting = self._transport.get_write_buffer_size()
+        peer = self._transport.get_extra_info("socket")
+        if hasattr(socket, "TCP_INFO") and peer.family in (socket.AF_INET, socket.AF_INET6):
+            with contextlib.suppress(OSError):
+                told = peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+                if len(told) == _TCP_INFO.size:
+                    unacked, acked, not_sent = _TCP_INFO.unpack(told)
+                    return bool(waiting or unacked or not_sent), acked
+        return bool(waiting), -waiting
 
     # The protocol
 
@@ -170,11 +170,13 @@ class DirectSink(asyncio.Protocol):
             self.close()
 
     def eof_received(self) -> None:
-        """The transport closes itself."""
+        # Who sends nothing more is leaving; half a connection is of no use to a stream.
+        self.close()
 
     def pause_writing(self) -> None:
         self._full = True
-        self._blocked = self._clock.monotonic()
+        if self._blocked is None:
+            self._blocked = self._clock.monotonic()
 
     def resume_writing(self) -> None:
         if self._closing:
@@ -187,27 +189,39 @@ class DirectSink(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._leave()
         self.on_room = None
-        ended, self._ended = self._ended, []
-        for call in ended:
+        ended, self._ended = self._ended, None
+        for call in ended or ():
             call()
+
+    def on_end(self, call: Callable[[], None]) -> None:
+        """Calls when the connection is gone; at once if it is already."""
+        if self._ended is None:
+            call()
+        else:
+            self._ended.append(call)
 
 
 class Streams:
-    """The streams of one server that uvicorn no longer knows of, and who ends them.
+    """The streams of one server that uvicorn does not know of, and who ends them.
 
-    While there are any, it stands in uvicorn's set of connections in their place: so that a
-    shutdown is told to it, and waits for it.
+    It stands in uvicorn's set of connections, in their place: so that a shutdown is told to it,
+    and waits until all are gone. What is open within requests, streams and held polls, is ended
+    with them: uvicorn by itself would wait for that, too, but tell nobody.
     """
 
     def __init__(self, connections: set[Any]) -> None:
         self._connections = connections
         self._open = 0
         self._drains: dict[Callable[[], Awaitable[None]], None] = {}
-        self._drain: asyncio.Future[list[None]] | None = None
+        self._draining: asyncio.Task[None] | None = None
+        self.on_end: Final = self.ended
+        """One object for all streams to call."""
 
     def register(self, drain: Callable[[], Awaitable[None]]) -> None:
         """Takes what ends the streams of one application."""
         self._drains[drain] = None
+        if self._draining is None:
+            self._connections.add(self)
 
     def began(self) -> None:
         """One more stream is open."""
@@ -217,8 +231,7 @@ class Streams:
     def ended(self) -> None:
         """One is gone."""
         self._open -= 1
-        if not self._open:
-            self._connections.discard(self)
+        self._leave()
 
     async def drain(self) -> None:
         """Ends them all, each with its goodbye."""
@@ -226,4 +239,10 @@ class Streams:
 
     def shutdown(self) -> None:
         """Begins to end them; uvicorn calls it, as it does for its own connections."""
-        self._drain = asyncio.gather(*(drain() for drain in self._drains))
+        if self._draining is None:
+            self._draining = asyncio.create_task(self.drain())
+            self._draining.add_done_callback(lambda _: self._leave())
+
+    def _leave(self) -> None:
+        if self._draining is not None and self._draining.done() and not self._open:
+            self._connections.discard(self)

@@ -6,11 +6,14 @@
 import asyncio
 import socket
 import sys
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager
 from typing import Any, Final
 
-from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.utils import is_ssl
 
 from tidewire.core.clock import Clock
 from tidewire.core.frame import NAMED, NAMED_CHUNKS, UNNAMED, UNNAMED_CHUNKS
@@ -25,6 +28,12 @@ PEER_TIMEOUT_MS: Final = 60_000
 STREAMS: Final = "tidewire.streams"
 """In the state that uvicorn gives to all connections of a server: its `Streams`."""
 
+TUNED: Final = "tidewire.tuned"
+"""In the same state: that connections inherit from their listener what `tune` gives."""
+
+_ENDLESS: Final = sys.maxsize
+"""The length of an answer that ends with its connection."""
+
 _ENCODINGS: Final = {
     (True, True): NAMED_CHUNKS,
     (True, False): NAMED,
@@ -37,9 +46,18 @@ class Protocol(HttpToolsProtocol):
     """One connection, until a stream takes it over."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        # All that uvicorn's own does here, but by one socket object for all questions: the
+        # transport's makes one for each, and keeps the answers as long as it lives.
         transport.set_write_buffer_limits(high=HIGH_WATER)
-        tune(transport.get_extra_info("socket"))
-        super().connection_made(transport)
+        self.connections.add(self)
+        self.transport = transport
+        self.flow = FlowControl(transport)
+        self.scheme = "https" if is_ssl(transport) else "http"
+        with borrowed(transport) as peer:
+            if TUNED not in self.app_state:
+                tune(peer)
+            self.server = _address(peer.getsockname())
+            self.client = _internet_address(peer)
 
     @property
     def app(self) -> ASGI3Application:
@@ -56,7 +74,8 @@ class Protocol(HttpToolsProtocol):
         if scope["type"] != "http":
             await self._application(scope, receive, send)
             return
-        offer = Offer(self, scope, send)
+        cycle: RequestResponseCycle = send.__self__  # type: ignore[attr-defined]
+        offer = Offer(self, cycle, send)
         extensions: dict[str, Any] = scope.setdefault("extensions", {})
         extensions[DRAIN_EXTENSION] = self.streams.register
         extensions[HANDOVER] = offer
@@ -78,6 +97,8 @@ class Protocol(HttpToolsProtocol):
         self.server_state.total_requests += 1
         self._unset_keepalive_if_required()
         self.flow.resume_reading()
+        # The parser knows this object: without the knot, both are gone at once.
+        self.parser = None  # type: ignore[assignment]
 
 
 class Offer:
@@ -87,47 +108,41 @@ class Offer:
     arrive as they were sent does nobody between change what comes after.
     """
 
-    __slots__ = (
-        "_chunked",
-        "_ended",
-        "_first",
-        "_protocol",
-        "_scope",
-        "_send",
-        "_started",
-        "taken",
-    )
+    __slots__ = ("_cycle", "_first", "_is_marked", "_old", "_protocol", "_send", "_sink")
 
     def __init__(
-        self, protocol: Protocol, scope: HTTPScope, send: ASGISendCallable
+        self, protocol: Protocol, cycle: RequestResponseCycle, send: ASGISendCallable
     ) -> None:
-        self.taken = False
-        self._protocol = protocol
-        self._scope = scope
-        self._send = send
-        self._chunked = scope["http_version"] != "1.0"
-        self._started = False
+        self._protocol: Protocol | None = protocol
+        # Not the protocol's own: that is the one of the newest request, and this may be the
+        # first of several that came at once.
+        self._cycle: RequestResponseCycle | None = cycle
+        self._send: ASGISendCallable | None = send
+        self._old = cycle.scope["http_version"] == "1.0"
+        self._is_marked = False
         self._first: bytes | None = None
-        self._ended: list[Callable[[], None]] = []
+        self._sink: DirectSink | None = None
 
     async def send(self, message: Any) -> None:
-        """Passes a message on to uvicorn."""
+        """Passes a message on to uvicorn; to nobody once the connection was taken over."""
+        protocol, cycle, send = self._protocol, self._cycle, self._send
+        if protocol is None or cycle is None or send is None:
+            return
         if message["type"] == "http.response.start":
-            self._started = message.get(HANDOVER) is self and not _is_encoded(message)
-            if not self._chunked:
-                self._end_with_connection(message)
+            self._is_marked = message.get(HANDOVER) is self and not _is_encoded(message)
+            if self._is_marked and protocol.cycle is cycle:
+                # The connection ends with the stream: nobody must hope to use it again.
+                cycle.keep_alive = False
+            if self._old:
+                _end_with_connection(cycle, message)
         elif message["type"] == "http.response.body":
-            self._first = message.get("body")
-            if not self._chunked and not message.get("more_body", False):
-                self._protocol.cycle.expected_content_length = len(message.get("body", b""))
-        await self._send(message)
-
-    def _end_with_connection(self, start: Any) -> None:
-        # RFC 9112 section 6.1: HTTP/1.0 has no chunks. uvicorn sends them all the same, unless
-        # it takes the length for known.
-        if not any(name.lower() == b"content-length" for name, _ in start.get("headers", ())):
-            self._protocol.cycle.chunked_encoding = False
-            self._protocol.cycle.expected_content_length = sys.maxsize
+            body = message.get("body", b"")
+            # What comes after another body is not the first.
+            self._is_marked = self._is_marked and self._first is None
+            self._first = body
+            if self._old and not message.get("more_body", False):
+                cycle.expected_content_length = len(body)
+        await send(message)
 
     def mark(self, start: MutableMapping[str, Any]) -> None:
         start[HANDOVER] = self
@@ -135,38 +150,85 @@ class Offer:
     def take(
         self, first: bytes, *, named: bool, clock: Clock, ended: Callable[[], None]
     ) -> DirectSink | None:
-        protocol, cycle = self._protocol, self._protocol.cycle
-        if not self._started or self._first is not first or cycle.scope is not self._scope:
+        protocol, cycle = self._protocol, self._cycle
+        if protocol is None or cycle is None or not self._is_marked or self._first is not first:
             return None
-        if cycle.disconnected or cycle.response_complete or protocol.transport.is_closing():
+        # Where another request waits already, its answer must come after this one.
+        if protocol.cycle is not cycle or protocol.transport.is_closing():
             return None
+        if cycle.disconnected or cycle.response_complete:
+            return None
+        if not cycle.chunked_encoding and cycle.expected_content_length < _ENDLESS - len(first):
+            # Somebody has said how long it is.
+            return None
+        chunked = bool(cycle.chunked_encoding)
         streams = protocol.streams
-        self._ended += [streams.ended, ended]
-        sink = DirectSink(
+        self._sink = DirectSink(
             protocol.transport,
-            _ENCODINGS[named, self._chunked],
-            chunked=self._chunked,
+            _ENCODINGS[named, chunked],
+            chunked=chunked,
             paused=protocol.flow.write_paused,
             clock=clock,
-            ended=self._ended,
+            ended=(streams.on_end, ended),
         )
         protocol.leave()
-        protocol.transport.set_protocol(sink)
+        protocol.transport.set_protocol(self._sink)
         streams.began()
-        self.taken = True
-        return sink
+        # The request's scope knows this object: it must not know the request.
+        self._protocol = self._cycle = self._send = None
+        return self._sink
+
+    @property
+    def taken(self) -> bool:
+        return self._sink is not None
 
     def on_end(self, call: Callable[[], None]) -> None:
-        self._ended.append(call)
+        if self._sink is not None:
+            self._sink.on_end(call)
+
+
+def _end_with_connection(cycle: RequestResponseCycle, start: Any) -> None:
+    # RFC 9112 section 6.1: HTTP/1.0 has no chunks. uvicorn sends them all the same, unless it
+    # takes the length for known.
+    if not any(name.lower() == b"content-length" for name, _ in start.get("headers", ())):
+        cycle.chunked_encoding = False
+        cycle.expected_content_length = _ENDLESS
 
 
 def _is_encoded(start: Any) -> bool:
     return any(name.lower() == b"content-encoding" for name, _ in start.get("headers", ()))
 
 
-def tune(peer: socket.socket | None) -> None:
-    """Gives a socket small buffers: a reader who sleeps must not cost memory."""
-    if peer is None or peer.family not in (socket.AF_INET, socket.AF_INET6):
+@contextmanager
+def borrowed(transport: asyncio.Transport) -> Iterator[socket.socket]:
+    """A transport's socket, for a moment."""
+    peer = socket.socket(fileno=transport.get_extra_info("socket").fileno())
+    try:
+        yield peer
+    finally:
+        peer.detach()
+
+
+def _address(name: Any) -> tuple[str, int | None] | None:
+    # As uvicorn has it: host and port, or the path of a Unix socket.
+    if isinstance(name, str):
+        return name, None
+    return (name[0], name[1]) if isinstance(name, tuple) else None
+
+
+def _internet_address(peer: socket.socket) -> tuple[str, int] | None:
+    try:
+        name = peer.getpeername()
+    except OSError:
+        # Gone already; its transport will tell.
+        return None
+    return (name[0], name[1]) if isinstance(name, tuple) else None
+
+
+def tune(peer: socket.socket) -> None:
+    """Gives a socket small buffers: a reader who sleeps must not cost memory. What a listener
+    is given, its connections inherit."""
+    if peer.family not in (socket.AF_INET, socket.AF_INET6):
         return
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
     for name, value in (

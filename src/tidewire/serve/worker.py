@@ -10,20 +10,15 @@ import sys
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from types import FrameType
-from typing import Any, Final
+from typing import Final
 
 import uvicorn
-from uvicorn.importer import ImportFromStringError
 
 from tidewire.core.errors import ConfigurationError
-from tidewire.serve.server import Application, Server, configuration
-
-PING: Final = "ping"
-PONG: Final = "pong"
-READY: Final = "ready"
-
-GROUP_SIGNALS: Final = (signal.SIGINT, signal.SIGHUP)
-"""A terminal sends them to the parent and to its workers alike; the parent decides."""
+from tidewire.serve.application import Application
+from tidewire.serve.errors import NoSuchApplication
+from tidewire.serve.server import Server, configuration
+from tidewire.serve.words import GROUP_SIGNALS, PONG, READY, say
 
 ORPHAN_SECONDS: Final = 30.0
 """How long a worker without its parent may take to end; nobody is left to end it."""
@@ -65,15 +60,6 @@ class WorkerServer(Server):
         yield
 
 
-def say(connection: Connection, word: Any) -> bool:
-    """Sends a word to the other process; returns whether it is there."""
-    try:
-        connection.send(word)
-    except OSError:
-        return False
-    return True
-
-
 def main() -> None:
     """Serves by what the command line and the parent give: two descriptors, and on the first of
     them the application."""
@@ -93,10 +79,8 @@ def main() -> None:
         application.load()
     except ConfigurationError as error:
         # Made anew, since the parent cannot read a class that only the application knows.
-        say(parent, ConfigurationError(error.detail))
-        sys.exit(2)
-    except ImportFromStringError as error:
-        say(parent, ImportFromStringError(str(error)))
+        known = NoSuchApplication if isinstance(error, NoSuchApplication) else ConfigurationError
+        say(parent, known(error.detail))
         sys.exit(2)
     WorkerServer(application, configuration(application), parent).run(sockets=[listener])
 

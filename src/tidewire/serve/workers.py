@@ -16,8 +16,9 @@ from multiprocessing.connection import Connection
 from types import FrameType
 from typing import Final
 
-from tidewire.http import accesslog
-from tidewire.serve.server import Application, url_of
+from tidewire.http import redaction
+from tidewire.serve.application import Application
+from tidewire.serve.listening import url_of
 from tidewire.serve.supervisor import (
     Announce,
     Drain,
@@ -29,7 +30,7 @@ from tidewire.serve.supervisor import (
     Supervisor,
     Tell,
 )
-from tidewire.serve.worker import GROUP_SIGNALS, PING, PONG, READY, say
+from tidewire.serve.words import GROUP_SIGNALS, PING, PONG, READY, say
 
 LOGGER: Final = "tidewire.workers"
 WORKER: Final = "tidewire.serve.worker"
@@ -51,10 +52,9 @@ def supervise(
 
     Raises:
         ConfigurationError: see `Application.load`; no worker could start.
-        uvicorn.importer.ImportFromStringError: the same.
         KeyboardInterrupt: it was SIGINT.
     """
-    accesslog.configure()
+    redaction.configure()
     logger = logging.getLogger(LOGGER)
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.INFO)

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Final
 
 from tidewire.core import notices
@@ -133,6 +132,20 @@ class AsgiSink:
                 return
 
 
+class _End:
+    """What is to be done when a stream's connection is gone. It is there as long as the stream,
+    so it is small."""
+
+    __slots__ = ("_connection", "_keeper")
+
+    def __init__(self, keeper: Keeper, connection: Connection) -> None:
+        self._keeper = keeper
+        self._connection = connection
+
+    def __call__(self) -> None:
+        self._keeper.release(self._connection)
+
+
 class Stream:
     """One stream that was asked for and may be opened: an ASGI application for one request.
 
@@ -186,7 +199,7 @@ class Stream:
             self._opening,
             named=self._sink.encoding is NAMED,
             clock=self._keeper.clock,
-            ended=partial(self._keeper.release, connection),
+            ended=_End(self._keeper, connection),
         )
         if sink is None:
             return False

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from tidewire.core.errors import InvalidEvent, Unavailable
-from tidewire.health import metrics
 from tidewire.http.bodies import ActionBody, body_schema, parse_model, read_body
 from tidewire.http.problems import problem_responses
 from tidewire.http.service import Service
@@ -131,6 +130,9 @@ def add_figure_routes(router: APIRouter, service: Service) -> None:
         if not _may_scrape(request, service):
             service.check_admin(await service.authenticate(request))
         _, nodes, _ = await service.monitor()
+        # Only who is scraped needs it.
+        from tidewire.health import metrics
+
         return Response(
             metrics.render(nodes),
             media_type=metrics.CONTENT_TYPE,

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from tidewire.core.errors import InvalidEvent, InvalidParameter
-from tidewire.core.event import KNOWN_TYPES, Event
+from tidewire.core.event import KNOWN_TYPES, Event, encode_json
 from tidewire.core.log import IdempotencyKey
 from tidewire.core.position import Position
 from tidewire.core.target import EVERYONE, Identity, Target
@@ -20,7 +20,7 @@ from tidewire.http.bodies import (
     publish_schema,
     read_body,
 )
-from tidewire.http.problems import problem_responses
+from tidewire.http.problems import problem_responses, problem_route
 from tidewire.http.service import Service
 
 MAX_KEY_BYTES: Final = 255
@@ -48,9 +48,27 @@ class Tested(BaseModel):
 def add_publishing_routes(router: APIRouter, service: Service) -> None:
     """Adds ``/api/realtime/publish`` and ``/api/realtime/test``."""
 
-    @router.post(
+    async def publish(request: Request) -> Response:
+        identity = await service.authenticate(request)
+        service.check_may_publish(identity)
+        await service.gate.spend(request, "publish", identity)
+        body = await read_body(request)
+        # A body may take its time; who sends it must still be allowed to when it is there.
+        service.check_may_publish(service.confirm(identity))
+        events = parse_events(body)
+        accepted = await service.accept(events, key=_key(request, identity, body))
+        return Response(
+            encode_json({"ids": accepted.ids, "durable": accepted.durable}),
+            200 if accepted.durable else 202,
+            media_type="application/json",
+        )
+
+    router.add_api_route(
         "/api/realtime/publish",
+        publish,
+        methods=["POST"],
         summary="Publish one event, or several",
+        # To describe it: what is encoded already is not read again.
         response_model=Published,
         responses={
             202: {
@@ -61,18 +79,8 @@ def add_publishing_routes(router: APIRouter, service: Service) -> None:
         },
         openapi_extra=publish_schema(),
         tags=["publishing"],
+        route_class_override=problem_route(service.journal, straight=True),
     )
-    async def publish(request: Request, response: Response) -> Published:
-        identity = await service.authenticate(request)
-        service.check_may_publish(identity)
-        await service.gate.spend(request, "publish", identity)
-        body = await read_body(request)
-        # A body may take its time; who sends it must still be allowed to when it is there.
-        service.check_may_publish(service.confirm(identity))
-        events = parse_events(body)
-        accepted = await service.accept(events, key=_key(request, identity, body))
-        response.status_code = 200 if accepted.durable else 202
-        return Published(ids=accepted.ids, durable=accepted.durable)
 
     @router.post(
         "/api/realtime/test",

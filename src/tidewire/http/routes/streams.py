@@ -9,17 +9,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tidewire.core.errors import TidewireError
 from tidewire.core.event import Priority
 from tidewire.core.position import Cursor, Edge
+from tidewire.http.extensions import DRAIN_EXTENSION
 from tidewire.http.params import PollQuery, StreamQuery, check_names
-from tidewire.http.problems import problem_responses
+from tidewire.http.problems import problem_responses, problem_route
 from tidewire.http.service import Service
 from tidewire.transports.asgi import refuse
 from tidewire.transports.polling import PollRequest
 from tidewire.transports.sse import StreamRequest
-
-DRAIN_EXTENSION = "tidewire.drain"
-"""In ``scope["extensions"]``, from a server that tells of its shutdown: takes a coroutine
-function to call before it waits for what is open. `tidewire serve` offers it."""
-
 
 FASTAPI_REQUEST_STACK = "fastapi_inner_astack"
 """In the scope: what FastAPI closes only after the answer was sent."""
@@ -97,8 +93,9 @@ class Deferred(Response):
     keep its connection as long as the stream is open or the poll is held."""
 
     def __init__(self, answer: ASGIApp) -> None:
-        super().__init__()
-        del self.headers["content-length"]
+        # Not what a response makes of a body: there is none yet.
+        self.background = None
+        self.raw_headers = []
         self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -160,16 +157,9 @@ def add_stream_routes(router: APIRouter, service: Service) -> None:
             response_class=Response,
             include_in_schema=shown,
             tags=["events"],
+            route_class_override=problem_route(service.journal, straight=True, reads=StreamQuery),
         )
 
-    @router.get(
-        "/api/realtime/polling",
-        summary="Ask for events",
-        # To describe it: what is encoded already is not read again.
-        response_model=Polled,
-        responses=problem_responses(),
-        tags=["events"],
-    )
     async def polling(request: Request, query: Annotated[PollQuery, Query()]) -> Response:
         check_names(request, PollQuery)
         identity = await service.authenticate(request)
@@ -195,6 +185,18 @@ def add_stream_routes(router: APIRouter, service: Service) -> None:
             await found(scope, receive, send)
 
         return Deferred(answer)
+
+    router.add_api_route(
+        "/api/realtime/polling",
+        polling,
+        methods=["GET"],
+        summary="Ask for events",
+        # To describe it: what is encoded already is not read again.
+        response_model=Polled,
+        responses=problem_responses(),
+        tags=["events"],
+        route_class_override=problem_route(service.journal, straight=True, reads=PollQuery),
+    )
 
     @router.get(
         "/api/realtime/cursor",

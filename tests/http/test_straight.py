@@ -1,0 +1,173 @@
+"""Streams and polls are answered at once where FastAPI has nothing to do for them, and as by
+FastAPI where it has."""
+
+from typing import Any
+
+import pytest
+from fastapi import APIRouter, Depends, FastAPI, HTTPException
+from starlette.applications import Starlette
+from starlette.requests import HTTPConnection
+from starlette.routing import Mount
+
+from tests.http.server import SECRET, client, make_tidewire, serving, streaming
+from tidewire import Settings, Tidewire
+from tidewire.http import problems
+
+PATHS = ("/api/sse", "/api/realtime/sse", "/api/realtime/polling")
+ALICE = {"userId": "alice"}
+
+
+@pytest.fixture
+def straight(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether each request was answered at once."""
+    seen: list[bool] = []
+    ask = problems.stands_alone
+
+    def stands_alone(*asked: Any) -> bool:
+        seen.append(ask(*asked))
+        return seen[-1]
+
+    monkeypatch.setattr(problems, "stands_alone", stands_alone)
+    return seen
+
+
+def its_own(tidewire: Tidewire) -> Any:
+    return tidewire.app
+
+
+def included(tidewire: Tidewire) -> Any:
+    app = FastAPI(lifespan=tidewire.lifespan)
+    app.include_router(tidewire.router)
+    return app
+
+
+def included_twice(tidewire: Tidewire) -> Any:
+    app, between = FastAPI(lifespan=tidewire.lifespan), APIRouter()
+    between.include_router(tidewire.router)
+    app.include_router(between, tags=["live"])
+    return app
+
+
+def mounted(tidewire: Tidewire) -> Any:
+    return Starlette(routes=[Mount("/", tidewire.app)], lifespan=tidewire.lifespan)
+
+
+@pytest.mark.parametrize("way", [its_own, included, included_twice, mounted])
+@pytest.mark.parametrize("path", PATHS)
+async def test_it_is_answered_at_once_where_nothing_stands_before_it(
+    way: Any, path: str, straight: list[bool]
+) -> None:
+    tidewire = make_tidewire()
+    async with serving(way(tidewire), tidewire.drain) as url, client(url) as http:
+        async with streaming(http, path, {**ALICE, "since": "latest"}) as answer:
+            assert answer.response.headers["x-content-type-options"] == "nosniff"
+            assert int(answer.response.headers["ratelimit-remaining"]) > 0
+        assert (await http.get(path)).status_code == 401
+        assert (await http.post(path, params=ALICE)).status_code == 405
+    assert straight == [True, True, False]
+
+
+class Door:
+    """A dependency that somebody puts before our routes."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def check(self) -> None:
+        self.asked += 1
+        raise HTTPException(418)
+
+
+def by_the_inclusion(app: FastAPI, router: APIRouter, door: Door) -> None:
+    app.include_router(router, dependencies=[Depends(door.check)])
+
+
+def by_a_router_between(app: FastAPI, router: APIRouter, door: Door) -> None:
+    between = APIRouter(dependencies=[Depends(door.check)])
+    between.include_router(router)
+    app.include_router(between)
+
+
+def by_an_inclusion_between(app: FastAPI, router: APIRouter, door: Door) -> None:
+    between = APIRouter()
+    between.include_router(router, dependencies=[Depends(door.check)])
+    app.include_router(between)
+
+
+def by_the_application(app: FastAPI, router: APIRouter, door: Door) -> None:
+    app.router.dependencies.append(Depends(door.check))
+    app.include_router(router)
+
+
+@pytest.mark.parametrize(
+    "put", [by_the_inclusion, by_a_router_between, by_an_inclusion_between, by_the_application]
+)
+@pytest.mark.parametrize("path", PATHS)
+async def test_no_dependency_is_passed_by(put: Any, path: str, straight: list[bool]) -> None:
+    tidewire, door = make_tidewire(), Door()
+    app = FastAPI(lifespan=tidewire.lifespan)
+    put(app, tidewire.router, door)
+    async with serving(app, tidewire.drain) as url, client(url) as http:
+        assert (await http.get(path, params=ALICE)).status_code == 418
+    assert door.asked == 1
+    assert straight == [False]
+
+
+async def test_an_override_of_a_dependency_counts(straight: list[bool]) -> None:
+    tidewire, door = make_tidewire(), Door()
+    app = FastAPI(lifespan=tidewire.lifespan)
+    app.include_router(tidewire.router, dependencies=[Depends(door.check)])
+    app.dependency_overrides[door.check] = lambda: None
+    async with (
+        serving(app, tidewire.drain) as url,
+        client(url) as http,
+        streaming(http, "/api/sse", ALICE) as stream,
+    ):
+        assert (await stream.block()).event == "connected"
+    assert (door.asked, straight) == (0, [False])
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    "query",
+    [
+        *(
+            "named=2",
+            "limit=0",
+            "limit=x",
+            "wait=-1",
+            "wait=nan",
+            "limit=&wait=",
+            "clientType=&x=1",
+        ),
+        *("types=", "types=a&types=b", "type=a", "user_id=x", "last_event_id=1", "lastEventID=1"),
+        *("topics=a", "since=x", "lastEventId=x", "since=", "token=x", "instanceId=" + "x" * 129),
+    ],
+)
+async def test_a_wrong_query_is_told_as_by_fastapi(
+    path: str, query: str, straight: list[bool]
+) -> None:
+    tidewire = make_tidewire()
+    app = FastAPI(lifespan=tidewire.lifespan)
+    app.include_router(tidewire.router)
+    app.include_router(tidewire.router, prefix="/solved", dependencies=[Depends(lambda: None)])
+    bodies = []
+    async with serving(app, tidewire.drain) as url, client(url) as http:
+        for before in ("", "/solved"):
+            async with http.stream("GET", f"{before}{path}?userId=alice&{query}") as answer:
+                told = await answer.aread() if answer.status_code != 200 else b""
+                bodies.append((answer.status_code, told))
+    assert bodies[0] == bodies[1]
+    assert straight == [True, False]
+
+
+async def test_what_a_session_raises_for_fastapi_is_answered_by_it(straight: list[bool]) -> None:
+    async def session(request: HTTPConnection) -> None:
+        raise HTTPException(418, "a teapot")
+
+    settings = Settings.load(sse_jwt_secret=SECRET, nextauth_secret=None, log_url=None)
+    tidewire = Tidewire(settings, session=session)
+    async with serving(included(tidewire)) as url, client(url) as http:
+        answer = await http.get("/api/sse")
+    assert (answer.status_code, answer.json()) == (418, {"detail": "a teapot"})
+    assert straight == [True]
