@@ -1,5 +1,7 @@
 """Which bytes go to which live reader."""
 
+from collections.abc import Iterable, Sequence
+
 from tests.fakes import FakeSink
 from tidewire.core.event import Event
 from tidewire.core.fanout import fan_out, groups
@@ -8,7 +10,7 @@ from tidewire.core.frames import Frames
 from tidewire.core.index import Index
 from tidewire.core.log import Entry
 from tidewire.core.position import Cursor, Position
-from tidewire.core.reader import Reader
+from tidewire.core.reader import Kin, Reader
 from tidewire.core.target import EVERYONE, Identity, Target
 
 
@@ -28,13 +30,17 @@ def reader(
     return Reader(identity, FakeSink(encoding), start, types=frozenset(types))
 
 
+def _readers(alike: Kin | Sequence[Reader]) -> Iterable[Reader]:
+    return alike.readers if isinstance(alike, Kin) else alike
+
+
 def delivered(made: list[Entry], *readers: Reader) -> list[bytes | None]:
     index = Index()
     for each in readers:
         index.add(each)
     found = {}
     for data, alike in fan_out(made, [entry.id for entry in made], index, Frames()):
-        for each in alike:
+        for each in _readers(alike):
             assert each not in found
             found[each] = data
     return [found.get(each) for each in readers]
@@ -101,7 +107,7 @@ def test_the_index_may_change_while_it_is_gone_through() -> None:
         index.add(each)
     got = []
     for _, alike in fan_out(entries(EVERYONE), ["a cursor"], index, Frames()):
-        for each in alike:
+        for each in tuple(_readers(alike)):
             index.remove(each)
             got.append(each)
     assert got == readers

@@ -180,6 +180,7 @@ MIDDLEWARE: dict[str, list[tuple[Any, dict[str, Any]]]] = {
 }
 
 
+@pytest.mark.both_sinks
 @pytest.mark.parametrize("name", MIDDLEWARE)
 async def test_a_stream_passes_through_middleware_as_it_comes(name: str) -> None:
     tidewire = make_tidewire()

@@ -14,7 +14,7 @@ from typing import TypeVar
 Value = TypeVar("Value")
 
 COMMAND = str(Path(sys.executable).parent / "tidewire")
-LISTENING = re.compile(r"(http://[0-9.]+:[0-9]+)")
+LISTENING = re.compile(r"(https?://[0-9.]+:[0-9]+)")
 
 
 def until(found: Callable[[], Value | None], seconds: float = 10.0) -> Value:

@@ -6,7 +6,7 @@ from tidewire.core.frame import Encoding
 from tidewire.core.frames import Frames
 from tidewire.core.index import Index
 from tidewire.core.log import Entry
-from tidewire.core.reader import Reader
+from tidewire.core.reader import Kin, Reader
 
 
 def groups(entries: Iterable[Entry], max_bytes: int) -> Iterator[list[Entry]]:
@@ -25,12 +25,12 @@ def groups(entries: Iterable[Entry], max_bytes: int) -> Iterator[list[Entry]]:
 
 def fan_out(
     entries: Sequence[Entry], cursors: Sequence[str], index: Index, frames: Frames
-) -> Iterator[tuple[bytes, Sequence[Reader]]]:
+) -> Iterator[tuple[bytes, Kin | Sequence[Reader]]]:
     """Yields all that live readers get of the entries, joined, with those who get exactly that;
     each reader once. ``cursors`` are those of the live readers, after each entry.
 
-    A mask has one bit for each entry. Only readers that are named are looked at one by one. The
-    index may change while this runs.
+    A mask has one bit for each entry. Only readers that are named are looked at one by one;
+    where nobody is, a whole kin gets the same. The index may change while this runs.
     """
     everyone = 0
     named: dict[Reader, int] = {}
@@ -50,11 +50,11 @@ def fan_out(
             yield _join(entries, cursors, mask, encoding, frames), readers
     if not everyone:
         return
-    for (types, encoding), all_readers in index.kinds():
-        mask = everyone & _wanted(entries, types, wanted)
-        others = [each for each in all_readers if each not in named] if named else all_readers
-        if mask and others:
-            yield _join(entries, cursors, mask, encoding, frames), others
+    for kin in index.kins():
+        mask = everyone & _wanted(entries, kin.types, wanted)
+        if mask:
+            data = _join(entries, cursors, mask, kin.encoding, frames)
+            yield data, [each for each in kin.readers if each not in named] if named else kin
 
 
 def _wanted(

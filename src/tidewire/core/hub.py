@@ -47,7 +47,7 @@ from tidewire.core.log import (
     Recalling,
 )
 from tidewire.core.position import Cursor, Edge, Position, Since
-from tidewire.core.reader import HIGH_WATER, Reader, ReaderState
+from tidewire.core.reader import HIGH_WATER, Kin, Reader, ReaderState
 from tidewire.core.target import Identity
 
 MAX_READS: Final = 8
@@ -349,19 +349,28 @@ class Hub:
         for cohort in self._cohorts():
             before = cohort.cursor
             fresh, cursors = cohort.pass_by(entries)
-            for data, readers in fan_out(fresh, cursors, cohort.index, self._frames):
-                self.written += len(readers)
-                for reader in readers:
-                    # Here and not in a method: this is what most of the time is spent on.
-                    try:
-                        if reader.sink.offer(data):
-                            reader.delivered_at = now
-                        else:
-                            self.written -= 1
-                            self._fall_behind(reader, before)
-                    except Exception as error:
-                        self._drop(reader, error)
+            for data, those in fan_out(fresh, cursors, cohort.index, self._frames):
+                if isinstance(those, Kin):
+                    self._offer_to_kin(those, data, before)
+                    those.delivered_at = now
+                    continue
+                for reader in those:
+                    if self._offer(reader, data):
+                        reader.delivered_at = now
+                    else:
+                        self._fall_behind(reader, before)
         self._unite()
+
+    def _offer_to_kin(self, kin: Kin, data: bytes, before: Cursor) -> None:
+        """Writes to all of a kin; who has no room is behind, at the cursor before."""
+        readers = tuple(kin.readers)
+        refused = kin.offer(data)
+        self.written += len(readers) - len(refused)
+        for index, error in refused:
+            if error is None:
+                self._fall_behind(readers[index], before)
+            else:
+                self._drop(readers[index], error)
 
     def _unite(self) -> None:
         """Puts together the cohorts that have come to one cursor."""
@@ -396,12 +405,9 @@ class Hub:
         for cohort in self._cohorts():
             before, cohort.cursor = cohort.cursor, cohort.cursor.moved(gap.to)
             told = notices.gap(gap, cursor=cohort.cursor, now=now)
-            for (_, encoding), readers in cohort.index.kinds():
-                data = encoding.control(told)
-                for reader in readers:
-                    if not self._offer(reader, data):
-                        # Its own catching up will find the same hole, from its own cursor.
-                        self._fall_behind(reader, before)
+            for kin in cohort.index.kins():
+                # Who is behind finds the same hole by its own catching up, from its own cursor.
+                self._offer_to_kin(kin, kin.encoding.control(told), before)
 
     def _offer(self, reader: Reader, data: bytes) -> bool:
         """Writes to a reader; False if its sink has no room."""

@@ -5,39 +5,42 @@ from itertools import chain
 from typing import TypeAlias
 
 from tidewire.core.frame import Encoding
-from tidewire.core.reader import Reader
+from tidewire.core.reader import Kin, Reader, Sink
 from tidewire.core.target import Identity, Target
 
-Kind: TypeAlias = tuple[frozenset[str], Encoding]
-"""The types that are wanted, and how they are written: readers of one kind get the same bytes of
-what is for everyone."""
+_Kind: TypeAlias = tuple[frozenset[str], Encoding, type[Sink]]
 
 _Readers: TypeAlias = dict[Reader, None]
 
 
 class Index:
-    """Live readers by kind, user, role and topic. Dicts as ordered sets: delivery order is
+    """Live readers by kin, user, role and topic. Dicts as ordered sets: delivery order is
     stable."""
 
-    __slots__ = ("_kinds", "_roles", "_topics", "_users")
+    __slots__ = ("_kins", "_roles", "_topics", "_users")
 
     def __init__(self) -> None:
-        self._kinds: dict[Kind, _Readers] = {}
+        self._kins: dict[_Kind, Kin] = {}
         self._users: dict[str, _Readers | Reader] = {}
         self._roles: dict[str, _Readers | Reader] = {}
         self._topics: dict[str, _Readers | Reader] = {}
 
     def __len__(self) -> int:
-        return sum(map(len, self._kinds.values()))
+        return sum(len(kin.readers) for kin in self._kins.values())
 
     def __iter__(self) -> Iterator[Reader]:
-        return chain.from_iterable(self._kinds.values())
+        return chain.from_iterable(kin.readers for kin in self._kins.values())
 
     def __contains__(self, reader: Reader) -> bool:
-        return reader in self._kinds.get(reader.kind, ())
+        kin = self._kins.get(_kind(reader))
+        return kin is not None and reader in kin.readers
 
     def add(self, reader: Reader) -> None:
-        self._kinds.setdefault(reader.kind, {})[reader] = None
+        kin = self._kins.get(_kind(reader))
+        if kin is None:
+            kin = self._kins[_kind(reader)] = Kin(reader)
+        kin.readers[reader] = reader.sink
+        reader.kin = kin
         for named, name in self._places(reader.identity):
             found = named.get(name)
             if found is None:
@@ -50,10 +53,13 @@ class Index:
 
     def remove(self, reader: Reader) -> None:
         """Takes a reader out; its identity must be the one that it was added with."""
-        readers = self._kinds[reader.kind]
-        del readers[reader]
-        if not readers:
-            del self._kinds[reader.kind]
+        kin = self._kins[_kind(reader)]
+        del kin.readers[reader]
+        if not kin.readers:
+            del self._kins[_kind(reader)]
+        # What its kin was given, it was given.
+        reader.delivered_at = max(reader.delivered_at, kin.delivered_at)
+        reader.kin = None
         for named, name in self._places(reader.identity):
             found = named[name]
             if isinstance(found, dict):
@@ -62,11 +68,9 @@ class Index:
                     continue
             del named[name]
 
-    def kinds(self) -> Iterator[tuple[Kind, tuple[Reader, ...]]]:
-        """All readers, by what they want and how they are written to. The index may change
-        while this runs."""
-        for kind in tuple(self._kinds):
-            yield kind, tuple(self._kinds.get(kind, ()))
+    def kins(self) -> tuple[Kin, ...]:
+        """All readers, by what they want and how they are written to."""
+        return tuple(self._kins.values())
 
     def named(self, target: Target) -> Iterator[Reader]:
         """The live readers that a target includes, each once."""
@@ -95,3 +99,7 @@ class Index:
             yield self._roles, role
         for topic in identity.topics:
             yield self._topics, topic
+
+
+def _kind(reader: Reader) -> _Kind:
+    return reader.types, reader.sink.encoding, type(reader.sink)

@@ -1,9 +1,9 @@
 """A reader: a cursor on the log, whom it reads for, and the sink that it writes to."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from enum import Enum
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, runtime_checkable
 
 from tidewire.core.frame import Encoding
 from tidewire.core.frames import Frames
@@ -54,6 +54,61 @@ class Sink(Protocol):
         ...
 
 
+Refusal: TypeAlias = tuple[int, Exception | None]
+"""Which of several sinks took nothing: it had no room, or this went wrong."""
+
+
+@runtime_checkable
+class Bulk(Protocol):
+    """A sink whose like can be offered the same bytes many at once."""
+
+    def offer_all(self, sinks: Sequence[Any], data: bytes) -> list[Refusal]:
+        """Offers bytes to all of these sinks, which are of this class. Returns those that took
+        nothing, and raises nothing."""
+        ...
+
+
+def offer_each(sinks: Sequence[Sink], data: bytes) -> list[Refusal]:
+    """Offers bytes to sinks one by one; as `Bulk.offer_all`."""
+    refused: list[Refusal] = []
+    for index, sink in enumerate(sinks):
+        try:
+            if not sink.offer(data):
+                refused.append((index, None))
+        except Exception as error:
+            refused.append((index, error))
+    return refused
+
+
+class Kin:
+    """Live readers who want the same types and are written to in the same way: what is for
+    everyone is the same bytes for all of them.
+
+    Attributes:
+        types: the event types that are wanted; empty = all.
+        encoding: how they are written to.
+        readers: who they are, and where each writes; in the order in which they came.
+        delivered_at: when something was last written to all of them, monotonic seconds.
+    """
+
+    __slots__ = ("_offer_all", "delivered_at", "encoding", "readers", "types")
+
+    def __init__(self, first: "Reader") -> None:
+        """Makes the kin of a reader, still without it."""
+        sink = first.sink
+        self.types = first.types
+        self.encoding = sink.encoding
+        self.readers: dict[Reader, Sink] = {}
+        self.delivered_at = 0.0
+        self._offer_all: Callable[[Sequence[Any], bytes], list[Refusal]] = (
+            sink.offer_all if isinstance(sink, Bulk) else offer_each
+        )
+
+    def offer(self, data: bytes) -> list[Refusal]:
+        """Offers bytes to all, in order; as `Bulk.offer_all`."""
+        return self._offer_all(tuple(self.readers.values()), data)
+
+
 class ReaderState(Enum):
     """Live: has all that the hub has seen. Behind: reads on from its own cursor."""
 
@@ -75,17 +130,18 @@ class Reader:
         cursor: read up to here, while the reader is behind.
         state: live, behind or closed; changed by the hub alone.
         cohort: with whom it is live; None while it is not.
-        delivered_at: when an event was last written, monotonic seconds.
+        kin: those of them who get the same of what is for everyone; None while it is not live.
         catching_up: whether the hub reads on for it at this moment.
     """
 
     __slots__ = (
+        "_delivered_at",
         "_topics",
         "catching_up",
         "cohort",
         "cursor",
-        "delivered_at",
         "identity",
+        "kin",
         "sink",
         "state",
         "types",
@@ -112,13 +168,19 @@ class Reader:
         self.cursor = cursor
         self.state = ReaderState.BEHIND
         self.cohort: Cohort | None = None
-        self.delivered_at = 0.0
+        self.kin: Kin | None = None
+        self._delivered_at = 0.0
         self.catching_up = False
 
     @property
-    def kind(self) -> tuple[frozenset[str], Encoding]:
-        """Readers of one kind get the same bytes of what is for everyone."""
-        return self.types, self.sink.encoding
+    def delivered_at(self) -> float:
+        """When an event was last written, monotonic seconds."""
+        own = self._delivered_at
+        return own if self.kin is None else max(own, self.kin.delivered_at)
+
+    @delivered_at.setter
+    def delivered_at(self, now: float) -> None:
+        self._delivered_at = now
 
     def behind(self) -> bool:
         """Whether it reads on from its own cursor."""

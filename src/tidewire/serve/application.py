@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tidewire.serve.errors import NoSuchApplication
 from tidewire.serve.loading import loading
+from tidewire.serve.tls import Certificate
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -27,8 +28,11 @@ class Application:
         settings: "Settings | None" = None,
         dev: bool = False,
         dev_allow_remote: bool = False,
+        certificate: Certificate | None = None,
     ) -> None:
-        """Takes ``target`` as ``module:app``; None = Tidewire alone, by the other arguments."""
+        """Takes ``target`` as ``module:app``; None = Tidewire alone, by the other arguments. With
+        a certificate it is served over TLS."""
+        self.certificate = certificate
         self._target = target
         self._settings = settings
         self._dev = dev
@@ -44,6 +48,9 @@ class Application:
         """
         if self._app is not None:
             return
+        if self.certificate is not None:
+            # It may have been replaced since the command looked at it.
+            self.certificate.check()
         with loading():
             # Here and not above: a process that only looks after others never loads it.
             from tidewire.http.accesslog import AccessLog

@@ -71,6 +71,12 @@ def serve(
         int,
         typer.Option(help="How many processes serve; several need a log that they share.", min=1),
     ] = 1,
+    ssl_certfile: Annotated[
+        str | None, typer.Option(help="Serve over TLS: a PEM file with the certificate.")
+    ] = None,
+    ssl_keyfile: Annotated[
+        str | None, typer.Option(help="A PEM file with the private key of the certificate.")
+    ] = None,
 ) -> None:
     """Run the server, or your own app with Tidewire in it."""
     from tidewire.serve.loading import loading
@@ -87,6 +93,8 @@ def serve(
         log=log,
         reload=reload,
         workers=workers,
+        ssl_certfile=ssl_certfile,
+        ssl_keyfile=ssl_keyfile,
     )
 
 

@@ -10,12 +10,13 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from os import write as write_now
 from typing import Any, Final
 
 from tidewire.core.clock import Clock
 from tidewire.core.frame import Encoding
+from tidewire.core.reader import Refusal
 
 MAX_INPUT_BYTES: Final = 4 * 1024
 """What a client may send on a stream that is open. Nobody reads it."""
@@ -88,6 +89,26 @@ class DirectSink(asyncio.Protocol):
 
     # The sink
 
+    def offer_all(self, sinks: Sequence["DirectSink"], data: bytes) -> list[Refusal]:
+        # The loop in which most of the time is spent: no call but the system's.
+        refused: list[Refusal] = []
+        size = len(data)
+        for index, sink in enumerate(sinks):
+            if sink._empty:
+                try:
+                    sent = write_now(sink._fd, data)
+                except BlockingIOError:
+                    sent = 0
+                except OSError:
+                    sink.abort()
+                    continue
+                if sent != size:
+                    sink._empty = False
+                    sink._transport.write(data[sent:])
+            elif not sink.offer(data):
+                refused.append((index, None))
+        return refused
+
     def offer(self, data: bytes) -> bool:
         if self._empty:
             try:
@@ -121,6 +142,8 @@ class DirectSink(asyncio.Protocol):
         return not self._full
 
     def blocked_since(self) -> float | None:
+        if self._ended is None:
+            return None
         now = self._clock.monotonic()
         waits, taken = self._progress()
         if not waits:
@@ -140,7 +163,9 @@ class DirectSink(asyncio.Protocol):
 
     def abort(self) -> None:
         self._leave()
-        self._transport.abort()
+        # asyncio's transports may not be aborted when their connection is gone.
+        if self._ended is not None:
+            self._transport.abort()
 
     def _leave(self) -> None:
         self._closing = self._full = True

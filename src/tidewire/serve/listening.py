@@ -32,7 +32,7 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def url_of(listener: socket.socket) -> str:
-    """Where a listening socket is reached."""
+def url_of(listener: socket.socket, *, encrypted: bool) -> str:
+    """Where a listening socket is reached, over TLS or not."""
     host, port = listener.getsockname()[:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    return f"{'https' if encrypted else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"

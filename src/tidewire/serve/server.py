@@ -41,7 +41,8 @@ class Server(uvicorn.Server):
             self.lifespan.state[TUNED] = True
         await super().startup(sockets)
         if self.started and self._announce is not None:
-            self._announce(url_of(self.servers[0].sockets[0]))
+            encrypted = self._application.certificate is not None
+            self._announce(url_of(self.servers[0].sockets[0], encrypted=encrypted))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # New connections first: who is sent away must not come back to this process.
@@ -92,6 +93,9 @@ def configuration(application: Application) -> uvicorn.Config:
         "server_header": False,
         "timeout_graceful_shutdown": OTHER_REQUESTS_SECONDS,
     }
+    if application.certificate is not None:
+        options["ssl_certfile"] = application.certificate.certfile
+        options["ssl_keyfile"] = application.certificate.keyfile
     return uvicorn.Config(application, **options)
 
 

@@ -152,7 +152,8 @@ class _Parent:
                 self._processes[number].popen.kill()
             case Announce():
                 if self._announce is not None:
-                    self._announce(url_of(self._listener))
+                    encrypted = self._application.certificate is not None
+                    self._announce(url_of(self._listener, encrypted=encrypted))
             case Tell(text, number, is_warning):
                 self._tell(text, number, logging.WARNING if is_warning else logging.INFO)
 

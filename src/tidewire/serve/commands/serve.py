@@ -14,6 +14,7 @@ from tidewire.serve.application import Application
 from tidewire.serve.devsecret import new_secret, published
 from tidewire.serve.listening import DEFAULT_URL, bind
 from tidewire.serve.loading import loading
+from tidewire.serve.tls import certificate
 from tidewire.version import __version__
 
 
@@ -27,6 +28,8 @@ def serve(
     log: str | None,
     reload: bool,
     workers: int,
+    ssl_certfile: str | None,
+    ssl_keyfile: str | None,
 ) -> None:
     """Serves until SIGINT or SIGTERM.
 
@@ -48,6 +51,7 @@ def serve(
         raise ConfigurationError(
             "--reload starts one process again and again; use it without --workers."
         )
+    shown = certificate(ssl_certfile, ssl_keyfile)
     given: dict[str, Any] = {}
     if log is not None:
         given["log_url"] = log
@@ -69,6 +73,7 @@ def serve(
         settings=None if target else settings,
         dev=dev,
         dev_allow_remote=dev_allow_remote,
+        certificate=shown,
     )
     announce = Announcement(dev=dev, alone=target is None, can_sign=bool(settings.secrets))
     with bind(host, port) as listener, contextlib.ExitStack() as stack:
