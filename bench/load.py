@@ -1,5 +1,6 @@
 """The load tool, ``native/load.c``: many streams, a few publishers, one line for each run."""
 
+import contextlib
 import json
 import os
 import tempfile
@@ -45,6 +46,7 @@ class Run:
         delivery_seconds: from the start until the last event was read.
         disordered: events that came after one that was published later.
         strangers: events for one stream that came to another.
+        missed: events of somebody else that a stream that follows them has not seen.
         server_cpu: seconds that the server has spent meanwhile.
         writes: how often it has written meanwhile, as far as can be seen.
     """
@@ -68,6 +70,7 @@ class Run:
     repeated: int
     disordered: int
     strangers: int
+    missed: int
     cut: int
     reads: int
     bytes: int
@@ -86,6 +89,7 @@ class Run:
             "events out of order": self.disordered,
             "events for somebody else": self.strangers,
             "streams cut": self.cut,
+            "events missed": self.missed,
             "events lost": self.expected - self.deliveries if whole else 0,
         }
         told = ", ".join(f"{count} {what}" for what, count in wrong.items() if count)
@@ -120,13 +124,31 @@ class Load:
         """Opens streams; each of them was answered."""
         return self.run(whole=True, open=f"{first}-{end}", **words)
 
+    @contextmanager
+    def publishing(self, into: "list[Run]", **words: object) -> Iterator[None]:
+        """Lets it publish as long as the context lasts; then there is one run more."""
+        began = self._begin({**words, "until_told": True})
+        yield
+        # Whatever comes next tells it to stop; this is a run that is over at once.
+        self._begin({"must": "none"})
+        told, server_cpu, writes = self._finish(began)
+        self._finish(began)
+        into.append(Run.of(told, server_cpu=server_cpu, writes=writes).check())
+
     def _ask(self, words: Mapping[str, object]) -> tuple[Any, float, int]:
+        return self._finish(self._begin(words))
+
+    def _begin(self, words: Mapping[str, object]) -> tuple[float, int]:
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        cpu, writes = cpu_seconds(self._server.pid), self._server.writes()
         words = self._always | dict(words)
         line = " ".join(f"{name}={_word(value)}" for name, value in words.items())
+        before = cpu_seconds(self._server.pid), self._server.writes()
         print(line, file=self._process.stdin, flush=True)
+        return before
+
+    def _finish(self, before: tuple[float, int]) -> tuple[Any, float, int]:
+        assert self._process.stdout is not None
+        cpu, writes = before
         answer = self._process.stdout.readline()
         if not answer:
             raise LoadError("the load tool has ended")
@@ -141,10 +163,13 @@ def _word(value: object) -> object:
 
 
 @contextmanager
-def loading(server: Server, streams: int, *, to_one: bool = False) -> Iterator[Load]:
+def loading(
+    server: Server, streams: int, *, to_one: bool = False, first: bool = False
+) -> Iterator[Load]:
     """A load tool for this server on the other core, with as many streams, none of them open.
 
-    With ``to_one`` what it publishes is for one stream each, else for all.
+    With ``to_one`` what it publishes is for one stream each, else for all. With ``first`` it
+    goes before another one on the same core, where the system allows that.
     """
     wire = server.wire
     padding = "x" * (EVENT_BYTES - MARK_BYTES)
@@ -162,4 +187,7 @@ def loading(server: Server, streams: int, *, to_one: bool = False) -> Iterator[L
             paths.append(str(path))
         command = [compiled("load"), str(server.port), *paths, *wire.batch]
         with running(command, environment=dict(os.environ), cpu=LOAD_CPU) as process:
+            if first:
+                with contextlib.suppress(PermissionError):
+                    os.setpriority(os.PRIO_PROCESS, process.pid, -15)
             yield Load(process, server, to_one=to_one)

@@ -30,7 +30,9 @@
  *   flight=N         as many events not yet delivered to all; 0: not looked at
  *   rate=R           events a second; 0: as fast as they go
  *   to=all|one       each event for all streams, or for one, drawn from all that are open
- *   until_opened=1   publish only as long as streams are being opened
+ *   until_told=1     publish until there is something more on standard input
+ *   follow=1         others publish: each stream must see their events one after the other
+ *   reach=N          go on until each stream has seen the first N events of those others
  *   watch=A-B        time these streams apart from the others
  *   must=all|watched|none    who has to get every event before the run is over
  *   hold=S           go on for at least so many seconds
@@ -42,6 +44,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -208,7 +211,8 @@ typedef struct {
     uint32_t concurrency, ready_after, batch, connections, depth, flight;
     uint64_t events;
     double rate, hold, within;
-    bool leave, to_one, until_opened;
+    bool leave, to_one, until_told, follow;
+    uint64_t reach;
     Must must;
 } Asked;
 
@@ -228,7 +232,8 @@ static struct {
 
     /* reading */
     uint32_t members; /* streams that were open, or are opened in this run */
-    uint64_t got, got_watched, repeated, disordered, strangers, reads, bytes, cut;
+    uint64_t got, got_watched, repeated, disordered, strangers, missed, reads, bytes, cut;
+    uint32_t behind; /* streams that have not seen what they have to reach */
     int64_t got_at;
     Times late, late_watched;
     uint64_t *seen; /* a bit for each stream and event; for to=one, a bit for each event */
@@ -246,6 +251,7 @@ typedef struct {
     bool ready, member, in_block, status_read;
     uint32_t marks; /* since it was opened */
     uint64_t last;  /* the number of the last event, plus one */
+    uint64_t following; /* the same of the events of others */
     int64_t asked_at;
     Buffer rest; /* of a line that has not ended yet */
     uint16_t id_length, new_id_length;
@@ -355,8 +361,26 @@ static void stream_ready(Stream *stream, int64_t at) {
     if (run.asked.leave) close_stream(stream);
 }
 
+static void followed(Stream *stream, uint64_t event, int64_t stamp, int64_t at) {
+    if (event < stream->following) {
+        run.repeated++;
+        return;
+    }
+    run.missed += event - stream->following;
+    if (run.asked.reach && stream->following < run.asked.reach && event + 1 >= run.asked.reach)
+        run.behind--;
+    stream->following = event + 1;
+    run.got++;
+    run.got_at = at;
+    timed(&run.late, at - stamp);
+}
+
 static void delivered(Stream *stream, uint32_t number, uint64_t event, int64_t stamp, int64_t at) {
     stream->marks++;
+    if (run.asked.follow) {
+        followed(stream, event, stamp, at);
+        return;
+    }
     if (event < run.base || event >= run.base + run.sent) return; /* of an earlier run */
     uint64_t index = event - run.base;
     uint64_t *word = &run.seen[index / 64], bit = 1ULL << (index % 64);
@@ -584,7 +608,8 @@ static void send_request(Publisher *publisher, uint32_t number) {
 static int64_t publish_more(void) {
     static uint32_t turn;
     const Asked *asked = &run.asked;
-    if (asked->until_opened && run.opening == 0 && run.next >= asked->open.end)
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    if (asked->until_told && run.sent < run.events && poll(&input, 1, 0) > 0)
         run.events = run.sent;
     for (int request = 0; request < ROUND_REQUESTS; request++) {
         if (run.sent >= run.events) return -1;
@@ -674,7 +699,7 @@ static bool complete(void) {
 
 static bool over(void) {
     return run.next >= run.asked.open.end && run.opening == 0 && run.sent >= run.events &&
-           run.answered >= run.requests && complete() &&
+           run.answered >= run.requests && complete() && run.behind == 0 &&
            now() >= run.began + (int64_t)(run.asked.hold * SECOND);
 }
 
@@ -684,6 +709,7 @@ static void prepare(void) {
     for (uint32_t i = 0; i < stream_count; i++) {
         streams[i].member = !asked->leave && (streams[i].phase != CLOSED || in(asked->open, i));
         run.members += streams[i].member;
+        run.behind += streams[i].member && streams[i].following < asked->reach;
     }
     if (asked->events == 0) return;
     open_publishers(asked->connections);
@@ -750,10 +776,11 @@ static void perform(const Asked *asked) {
         "\"open_seconds\": %.6f, \"sent\": %lu, \"requests\": %lu, \"answer_seconds\": %.6f, "
         "\"deliveries\": %lu, \"expected\": %lu, \"delivery_seconds\": %.6f, "
         "\"watched_deliveries\": %lu, \"repeated\": %lu, "
-        "\"disordered\": %lu, \"strangers\": %lu, \"cut\": %lu, \"reads\": %lu, \"bytes\": %lu}\n",
+        "\"disordered\": %lu, \"strangers\": %lu, \"missed\": %lu, \"cut\": %lu, \"reads\": %lu, \"bytes\": %lu}\n",
         ended ? "true" : "false", wall, cpu, run.members, run.opened, since(run.opened_at),
         run.sent, run.requests, since(run.answered_at), run.got, expected, since(run.got_at),
-        run.got_watched, run.repeated, run.disordered, run.strangers, run.cut, run.reads, run.bytes
+        run.got_watched, run.repeated, run.disordered, run.strangers, run.missed, run.cut, run.reads,
+        run.bytes
     );
     fflush(stdout);
     free(run.seen);
@@ -789,7 +816,9 @@ static Asked parsed(char *line) {
         else if (!strcmp(word, "flight")) asked.flight = number;
         else if (!strcmp(word, "rate")) asked.rate = strtod(value, NULL);
         else if (!strcmp(word, "to")) asked.to_one = !strcmp(value, "one");
-        else if (!strcmp(word, "until_opened")) asked.until_opened = number;
+        else if (!strcmp(word, "until_told")) asked.until_told = number;
+        else if (!strcmp(word, "follow")) asked.follow = number;
+        else if (!strcmp(word, "reach")) asked.reach = strtoul(value, NULL, 10);
         else if (!strcmp(word, "hold")) asked.hold = strtod(value, NULL);
         else if (!strcmp(word, "within")) asked.within = strtod(value, NULL);
         else if (!strcmp(word, "must"))

@@ -543,7 +543,6 @@ async def test_a_client_who_closes_its_half_ends_the_stream(server: Live) -> Non
     async with stream_on(server.url) as stream:
         stream.half_close()
         await stream.to_the_end()
-        assert dechunk(stream.answer.rest).ended
         await until(lambda: len(node.keeper.connections) == 0)
 
 
@@ -632,6 +631,31 @@ def after_connected(stream: Peer) -> bytes:
     body = dechunk(stream.answer.rest)
     assert body.ended
     return body.body.partition(b"\n\n")[2]
+
+
+async def test_streams_of_every_kind_are_served_side_by_side() -> None:
+    tidewire = make_tidewire()
+    app = Starlette()
+    app.mount("/", tidewire.app)
+    async with (
+        serving(app, protocol=Protocol) as direct,
+        serving(app, protocol=HttpToolsProtocol) as portable,
+        stream_on(direct, "/api/sse?userId=a") as one,
+        stream_on(direct, "/api/sse?userId=b", version="1.0") as two,
+        stream_on(portable, "/api/sse?userId=c") as three,
+        stream_on(direct, "/api/sse?userId=d&named=0") as four,
+    ):
+        for number in range(20):
+            await tidewire.publish(Event("news", number))
+        await tidewire.publish(Event("news", "end"))
+        for each in (one, two, three, four):
+            await each.until(b'"data":"end"')
+            await each.until(b"\n\n" if each is two else b"\n\n\r\n")
+            assert [block.data for block in each.answer.blocks][1:] == [*range(20), "end"]
+        await tidewire.drain()
+        for each in (one, two, four):
+            await each.to_the_end()
+    await tidewire.stop()
 
 
 async def test_keep_alive_goes_on_after_other_answers(server: Live) -> None:

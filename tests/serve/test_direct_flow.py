@@ -23,6 +23,7 @@ from tidewire.core.reader import HIGH_WATER, ReaderState
 from tidewire.serve import direct
 from tidewire.serve.direct import DirectSink
 from tidewire.serve.protocol import Protocol, tune
+from tidewire.serve.turnstile import AT_A_TIME, Turnstile
 
 pytestmark = pytest.mark.both_loops
 
@@ -42,6 +43,14 @@ def sink_of(connection: Connection) -> DirectSink:
 def buffered(connection: Connection) -> int:
     size: int = sink_of(connection)._transport.get_write_buffer_size()
     return size
+
+
+def on_its_way(connection: Connection) -> int:
+    """Segments that were sent and are not acknowledged."""
+    peer = sink_of(connection)._transport.get_extra_info("socket")
+    told = peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, direct._TCP_INFO.size)
+    unacked: int = direct._TCP_INFO.unpack(told)[0]
+    return unacked
 
 
 async def keeper_of(server: Live) -> Keeper:
@@ -203,7 +212,8 @@ async def pair(family: socket.AddressFamily = socket.AF_INET) -> AsyncIterator[t
 
 
 def take_over(handed: Handed, clock: FakeClock | None = None, **options: Any) -> DirectSink:
-    options = {"chunked": False, "ended": (), "paused": False, **options}
+    turnstile = Turnstile(asyncio.get_running_loop())
+    options = {"chunked": False, "ended": (), "paused": False, "turnstile": turnstile, **options}
     sink = DirectSink(handed.transport, NAMED, clock=clock or FakeClock(), **options)
     handed.transport.set_protocol(sink)
     return sink
@@ -316,6 +326,28 @@ async def test_nothing_is_written_after_the_end() -> None:
         assert ends == ["made with it", "added", "late"]
 
 
+async def test_what_is_asked_of_it_between_the_end_and_the_turn_to_tell_it_is_harmless() -> None:
+    turnstile = Turnstile(asyncio.get_running_loop())
+    async with pair() as (handed, peer):
+        ends: list[str] = []
+        sink = take_over(handed, turnstile=turnstile, ended=[lambda: ends.append("told")])
+        while sink.offer(b"x" * 1000):
+            pass
+        sink.close()
+        # It closes once this has left, and asyncio's transports forget that they did.
+        reading = asyncio.create_task(peer.to_the_end())
+        while not sink._gone:
+            for _ in range(2 * AT_A_TIME):
+                turnstile.enter(lambda: None)
+            await asyncio.sleep(0)
+        assert not ends
+        assert sink.blocked_since() is None
+        sink.abort()
+        assert not sink.offer(b"more")
+        await until(lambda: ends == ["told"])
+        await reading
+
+
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX], ids=["TCP", "Unix"])
 async def test_a_peer_is_blocked_from_when_it_last_took_something(
     family: socket.AddressFamily,
@@ -413,6 +445,8 @@ async def test_so_is_one_who_has_stopped_with_so_little_that_the_system_holds_it
         await until(lambda: hub.heard == 8)
         assert connection.reader.state is ReaderState.LIVE
         assert buffered(connection) == 0
+        # What was refused goes back to what was never sent: nothing is on its way.
+        await until(lambda: on_its_way(connection) == 0)
         await timed.sweep(4)
         await gone(timed, stream)
     # There was room for the goodbye, for who wakes up and reads on.

@@ -175,6 +175,10 @@ class Event:
         if not isinstance(self.metadata, Mapping):
             raise InvalidEvent("metadata must be an object.", field="metadata")
         metadata = dict(self.metadata)
+        if not metadata:
+            # As most events that are for everyone.
+            object.__setattr__(self, "metadata", metadata)
+            return
         if not all(isinstance(key, str) for key in metadata):
             raise InvalidEvent("The keys of metadata must be strings.", field="metadata")
         named = Target.from_metadata(metadata)

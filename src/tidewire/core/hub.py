@@ -84,6 +84,9 @@ class Hub:
 
     def __init__(self, log: EventLog, *, clock: Clock, journal: Journal) -> None:
         self.log = log
+        # Asked for each reader: what a log can do is looked at once.
+        self._recalling = log if isinstance(log, Recalling) else None
+        self._degradable = log if isinstance(log, Degradable) else None
         self._clock = clock
         self._journal = journal
         self._main: Cohort | None = None
@@ -147,7 +150,7 @@ class Hub:
     @property
     def condition(self) -> Condition:
         """How the log is."""
-        return self.log.condition if isinstance(self.log, Degradable) else Condition()
+        return Condition() if self._degradable is None else self._degradable.condition
 
     @property
     def live(self) -> int:
@@ -246,9 +249,9 @@ class Hub:
         return found
 
     def _recall(self, after: Position, max_bytes: int) -> Page | None:
-        if not isinstance(self.log, Recalling):
+        if self._recalling is None:
             return None
-        return self.log.recall(after, limit=PAGE_ENTRIES, max_bytes=max_bytes)
+        return self._recalling.recall(after, limit=PAGE_ENTRIES, max_bytes=max_bytes)
 
     # Readers
 

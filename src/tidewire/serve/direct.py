@@ -17,6 +17,7 @@ from typing import Any, Final
 from tidewire.core.clock import Clock
 from tidewire.core.frame import Encoding
 from tidewire.core.reader import Refusal
+from tidewire.serve.turnstile import Turnstile
 
 MAX_INPUT_BYTES: Final = 4 * 1024
 """What a client may send on a stream that is open. Nobody reads it."""
@@ -44,9 +45,11 @@ class DirectSink(asyncio.Protocol):
         "_ended",
         "_fd",
         "_full",
+        "_gone",
         "_input",
         "_taken",
         "_transport",
+        "_turnstile",
         "encoding",
         "on_room",
     )
@@ -60,6 +63,7 @@ class DirectSink(asyncio.Protocol):
         paused: bool,
         clock: Clock,
         ended: Iterable[Callable[[], None]],
+        turnstile: Turnstile,
     ) -> None:
         """Makes a sink; the caller lets the transport talk to it.
 
@@ -70,6 +74,7 @@ class DirectSink(asyncio.Protocol):
             paused: whether the transport has no room now.
             clock: where the time comes from.
             ended: called when the connection is gone.
+            turnstile: where that waits for its turn.
         """
         self.encoding = encoding
         self.on_room: Callable[[], None] | None = None
@@ -80,12 +85,13 @@ class DirectSink(asyncio.Protocol):
         self._chunked = chunked
         self._full = paused
         self._empty = False
-        self._closing = False
+        self._closing = self._gone = False
         self._blocked: float | None = clock.monotonic() if paused else None
         self._taken = 0
         self._input = 0
         self._clock = clock
         self._ended: list[Callable[[], None]] | None = list(ended)
+        self._turnstile = turnstile
 
     # The sink
 
@@ -142,7 +148,7 @@ class DirectSink(asyncio.Protocol):
         return not self._full
 
     def blocked_since(self) -> float | None:
-        if self._ended is None:
+        if self._gone:
             return None
         now = self._clock.monotonic()
         waits, taken = self._progress()
@@ -164,7 +170,7 @@ class DirectSink(asyncio.Protocol):
     def abort(self) -> None:
         self._leave()
         # asyncio's transports may not be aborted when their connection is gone.
-        if self._ended is not None:
+        if not self._gone:
             self._transport.abort()
 
     def _leave(self) -> None:
@@ -194,9 +200,15 @@ class DirectSink(asyncio.Protocol):
         if self._input > MAX_INPUT_BYTES:
             self.close()
 
-    def eof_received(self) -> None:
-        # Who sends nothing more is leaving; half a connection is of no use to a stream.
-        self.close()
+    def eof_received(self) -> bool:
+        # Who sends nothing more is leaving; half a connection is of no use to a stream, and
+        # nobody is told goodbye who has gone.
+        self._leave()
+        if self._fd < 0:
+            # TLS has no half connections; the transport closes itself.
+            return False
+        self._turnstile.enter(self._transport.abort)
+        return True
 
     def pause_writing(self) -> None:
         self._full = True
@@ -213,7 +225,11 @@ class DirectSink(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._leave()
+        self._gone = True
         self.on_room = None
+        self._turnstile.enter(self._tell_end)
+
+    def _tell_end(self) -> None:
         ended, self._ended = self._ended, None
         for call in ended or ():
             call()

@@ -20,6 +20,7 @@ from tidewire.core.frame import NAMED, NAMED_CHUNKS, UNNAMED, UNNAMED_CHUNKS
 from tidewire.core.reader import HIGH_WATER
 from tidewire.http.extensions import DRAIN_EXTENSION
 from tidewire.serve.direct import DirectSink, Streams
+from tidewire.serve.turnstile import Turnstile
 from tidewire.transports.handover import HANDOVER
 
 SEND_BUFFER_BYTES: Final = 128 * 1024
@@ -27,6 +28,9 @@ PEER_TIMEOUT_MS: Final = 60_000
 
 STREAMS: Final = "tidewire.streams"
 """In the state that uvicorn gives to all connections of a server: its `Streams`."""
+
+TURNSTILE: Final = "tidewire.turnstile"
+"""In the same state: its `Turnstile`."""
 
 TUNED: Final = "tidewire.tuned"
 """In the same state: that connections inherit from their listener what `tune` gives."""
@@ -49,6 +53,8 @@ class Protocol(HttpToolsProtocol):
         # All that uvicorn's own does here, but by one socket object for all questions: the
         # transport's makes one for each, and keeps the answers as long as it lives.
         transport.set_write_buffer_limits(high=HIGH_WATER)
+        self._is_in = False
+        self._early = b""
         self.connections.add(self)
         self.transport = transport
         self.flow = FlowControl(transport)
@@ -58,6 +64,33 @@ class Protocol(HttpToolsProtocol):
                 tune(peer)
             self.server = _address(peer.getsockname())
             self.client = _internet_address(peer)
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_in:
+            super().data_received(data)
+            return
+        is_first = not self._early
+        self._early += data
+        if is_first:
+            self.turnstile.enter(self._let_in)
+        elif len(self._early) > HIGH_WATER:
+            self.transport.pause_reading()
+
+    def _let_in(self) -> None:
+        # Its turn has come.
+        self._is_in = True
+        early, self._early = self._early, b""
+        if early and not self.transport.is_closing():
+            self.transport.resume_reading()
+            super().data_received(early)
+
+    @property
+    def turnstile(self) -> Turnstile:
+        """That of this server."""
+        found: Turnstile | None = self.app_state.get(TURNSTILE)
+        if found is None:
+            found = self.app_state[TURNSTILE] = Turnstile(self.loop)
+        return found
 
     @property
     def app(self) -> ASGI3Application:
@@ -170,6 +203,7 @@ class Offer:
             paused=protocol.flow.write_paused,
             clock=clock,
             ended=(streams.on_end, ended),
+            turnstile=protocol.turnstile,
         )
         protocol.leave()
         protocol.transport.set_protocol(self._sink)
