@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from tests.fakes import FakeSink
 from tidewire.core.event import Event
 from tidewire.core.fanout import fan_out, groups
-from tidewire.core.frame import NAMED, UNNAMED, Encoding
+from tidewire.core.frame import NAMED, NAMED_CHUNKS, UNNAMED, Encoding
 from tidewire.core.frames import Frames
 from tidewire.core.index import Index
 from tidewire.core.log import Entry
@@ -129,3 +132,42 @@ def test_a_large_entry_is_a_group_of_its_own() -> None:
 
 def test_nothing_makes_no_group() -> None:
     assert list(groups([], 100)) == []
+
+
+names = st.sampled_from(["ann", "bob", "cid"])
+roles = st.sampled_from(["A", "B"])
+targets = st.one_of(
+    st.just(EVERYONE),
+    st.builds(
+        lambda users, named: Target.of(users or None, named or (None if users else ["A"])),
+        st.lists(names, max_size=2),
+        st.lists(roles, max_size=2),
+    ),
+)
+kinds = st.sampled_from(["own", "notification"])
+everybody = st.lists(
+    st.tuples(
+        names,
+        st.lists(roles, max_size=2),
+        st.lists(kinds, max_size=2),
+        st.sampled_from([NAMED, UNNAMED, NAMED_CHUNKS]),
+    ),
+    max_size=8,
+)
+
+
+@given(st.lists(st.tuples(targets, kinds), min_size=1, max_size=6), everybody)
+def test_each_gets_what_it_would_read_from_the_log_by_itself(
+    made: list[tuple[Target, str]],
+    present: list[tuple[str, list[str], list[str], Encoding]],
+) -> None:
+    entries_ = []
+    for offset, (target, type_) in enumerate(made, 1):
+        event = Event(type_, {"n": offset}, target=target)
+        entries_.append(Entry(Position(1, offset, "abcd"), type_, target, event.body))
+    readers = [
+        reader(user, tuple(held), tuple(types), encoding) for user, held, types, encoding in present
+    ]
+    got = delivered(entries_, *readers)
+    for each, data in zip(readers, got, strict=True):
+        assert (data or b"") == each.take(entries_, 1 << 20, Frames())

@@ -280,6 +280,51 @@ async def test_a_stream_that_reads_along_goes_past_the_transport(
     assert writes == [(2, 2)] * 10
 
 
+@pytest.mark.parametrize("seed", range(3))
+async def test_what_is_offered_to_many_at_once_is_what_each_would_have_taken(seed: int) -> None:
+    dice = random.Random(seed)  # noqa: S311
+    async with AsyncExitStack() as stack:
+        pairs = [await stack.enter_async_context(pair()) for _ in range(4)]
+        peers = [peer for _, peer in pairs]
+        sinks = [take_over(handed) for handed, _ in pairs]
+        given = [bytearray() for _ in sinks]
+        refusals = 0
+        for _ in range(1500):
+            data = dice.randbytes(dice.choice([1, 300, dice.randint(1, 64 * 1024)]))
+            had_room = [sink.room() for sink in sinks]
+            refused = sinks[0].offer_all(sinks, data)
+            assert refused == [(n, None) for n, room in enumerate(had_room) if not room]
+            refusals += len(refused)
+            for number, room in enumerate(had_room):
+                if room:
+                    given[number] += data
+            # The first never reads until the end; the others in their own time.
+            for number in range(1, len(peers)):
+                if dice.randrange(3) and len(peers[number].received) < len(given[number]):
+                    await peers[number].read(dice.choice([100, 4096, 200_000]))
+        assert refusals
+        for sink, peer, expected in zip(sinks, peers, given, strict=True):
+            sink.close()
+            await peer.to_the_end(200_000)
+            assert peer.received == expected
+
+
+async def test_one_who_is_gone_keeps_nothing_from_the_others() -> None:
+    async with pair() as (gone, goner), pair() as (handed, peer):
+        lost, sink = take_over(gone), take_over(handed)
+        for _ in range(2):
+            lost.offer_all([lost, sink], b"hello;")
+            await peer.until(b"hello;")
+        goner.reset()
+        number = 0
+        while not gone.transport.is_closing():
+            number += 1
+            lost.offer_all([lost, sink], b"%d;" % number)
+            await peer.until(b"%d;" % number)
+        assert lost.offer_all([lost, sink], b"end;") == [(0, None)]
+        await peer.until(b"end;")
+
+
 async def test_a_writer_that_is_paused_is_handed_over_as_paused() -> None:
     async with pair() as (handed, peer):
         given = 0
