@@ -12,14 +12,8 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.logging import AccessFormatter
 
 from tidewire.http import redaction
-from tidewire.http.accesslog import (
-    LOGGER,
-    REDACTED,
-    AccessLog,
-    RedactSecrets,
-    redact,
-    redact_query,
-)
+from tidewire.http.accesslog import AccessLog
+from tidewire.http.redaction import LOGGER, REDACTED, RedactSecrets, redact, redact_query
 from tidewire.transports.handover import HANDOVER
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl"

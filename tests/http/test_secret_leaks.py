@@ -27,7 +27,8 @@ from tidewire.auth.sessions import COOKIES, StarletteSession
 from tidewire.core.clock import SystemClock
 from tidewire.core.event import encode_json
 from tidewire.core.target import Identity
-from tidewire.http.accesslog import AccessLog, RedactSecrets
+from tidewire.http.accesslog import AccessLog
+from tidewire.http.redaction import RedactSecrets
 
 SIGNING: Final = "of-the-tokens-0123456789-abcdefghij"
 OLD_SIGNING: Final = "of-older-tokens-0123456789-klmnopqr"

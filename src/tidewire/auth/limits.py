@@ -1,4 +1,5 @@
-"""How often: named rates, by the `limits` library, in memory or in a Redis that nodes share.
+"""How often: named rates, counted in memory, or by the `limits` library in a Redis that nodes
+share.
 
 The windows move with every hit, so a rate holds within any minute, not only within those of
 the clock. What was refused does not count.
@@ -144,11 +145,16 @@ class RateLimits:
 
     async def hit_poll(self, user_id: str, instance_id: str | None) -> Allowance | None:
         """Counts a poll by an instance, and by its user: see `INSTANCES`."""
+        total = self._here.get("poll" + OF_ALL)
+        spent = total.look(user_id) if total is not None and instance_id else None
+        if spent is not None and not spent.granted:
+            # Before an instance is remembered: there may be any number of them.
+            return spent
         allowance = await self.hit("poll", user_id, instance_id or "")
         if allowance is None or not allowance.granted or not instance_id:
             return allowance
-        total = await self.hit("poll" + OF_ALL, user_id)
-        return allowance if total is None or total.granted else total
+        of_all = await self.hit("poll" + OF_ALL, user_id)
+        return allowance if of_all is None or of_all.granted else of_all
 
     async def hit_failure(self, address: str, *, was_good: bool) -> Allowance | None:
         """Counts a failed authentication by a client address. One whose credential was good

@@ -41,19 +41,28 @@ def fan_out(
             for reader in index.named(entry.target):
                 named[reader] = named.get(reader, 0) | 1 << bit
     wanted: dict[frozenset[str], int] = {}
+    joined: dict[tuple[int, Encoding], bytes] = {}
+
+    def join(mask: int, encoding: Encoding) -> bytes:
+        # Who wants other types may want the same of these entries, and gets the same object.
+        key = mask, encoding
+        if key not in joined:
+            joined[key] = _join(entries, cursors, mask, encoding, frames)
+        return joined[key]
+
     alike: dict[tuple[int, Encoding], list[Reader]] = {}
     for reader, mask in named.items():
         key = (everyone | mask) & _wanted(entries, reader.types, wanted), reader.sink.encoding
         alike.setdefault(key, []).append(reader)
     for (mask, encoding), readers in alike.items():
         if mask:
-            yield _join(entries, cursors, mask, encoding, frames), readers
+            yield join(mask, encoding), readers
     if not everyone:
         return
     for kin in index.kins():
         mask = everyone & _wanted(entries, kin.types, wanted)
         if mask:
-            data = _join(entries, cursors, mask, kin.encoding, frames)
+            data = join(mask, kin.encoding)
             yield data, [each for each in kin.readers if each not in named] if named else kin
 
 

@@ -1,5 +1,6 @@
 """The frames of what came last: an entry is encoded once, also for those who read it later."""
 
+from collections import OrderedDict
 from typing import Final
 
 from tidewire.core.frame import Encoding
@@ -8,7 +9,7 @@ from tidewire.core.log import Entry
 MAX_BYTES: Final = 8 * 1024 * 1024
 
 _OVERHEAD: Final = 300
-"""What it costs to remember a frame, beside its own bytes."""
+"""What it costs to remember a frame, beside the bytes of it and of its entry."""
 
 
 class Frames:
@@ -17,7 +18,8 @@ class Frames:
     __slots__ = ("_bytes", "_frames", "_max_bytes")
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
-        self._frames: dict[tuple[int, Encoding], tuple[Entry, str, bytes]] = {}
+        # One that finds its oldest at once, however many have gone before.
+        self._frames: OrderedDict[tuple[int, Encoding], tuple[Entry, str, bytes]] = OrderedDict()
         self._bytes = 0
         self._max_bytes = max_bytes
 
@@ -35,9 +37,14 @@ class Frames:
     def _remember(self, key: tuple[int, Encoding], made: tuple[Entry, str, bytes]) -> None:
         before = self._frames.pop(key, None)
         if before is not None:
-            self._bytes -= len(before[2]) + _OVERHEAD
+            self._bytes -= _size(before)
         self._frames[key] = made
-        self._bytes += len(made[2]) + _OVERHEAD
+        self._bytes += _size(made)
         while self._bytes > self._max_bytes:
-            oldest = next(iter(self._frames))
-            self._bytes -= len(self._frames.pop(oldest)[2]) + _OVERHEAD
+            _, oldest = self._frames.popitem(last=False)
+            self._bytes -= _size(oldest)
+
+
+def _size(made: tuple[Entry, str, bytes]) -> int:
+    # The entry is kept with its frame, perhaps longer than its log keeps it.
+    return len(made[2]) + len(made[0].body) + _OVERHEAD

@@ -217,6 +217,7 @@ class Keeper:
         elif spare is not None:
             self._displace(spare)
         self.connections.add(connection)
+        self._to_sweep.add(connection, self.clock.monotonic())
         if replaces:
             # Until all nodes have heard this in one order, nobody knows which of two streams is
             # the newer one.
@@ -251,9 +252,7 @@ class Keeper:
         """The first bytes are written: from here on it reads."""
         if connection.happen(Happening.OPENED):
             self._watch(connection)
-            now = self.clock.monotonic()
-            self._to_ping.add(connection, now)
-            self._to_sweep.add(connection, now)
+            self._to_ping.add(connection, self.clock.monotonic())
             self.hub.attach(connection.reader)
             self._watcher.connected(connection)
 

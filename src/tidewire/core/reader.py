@@ -62,7 +62,8 @@ Refusal: TypeAlias = tuple[int, Exception | None]
 class Bulk(Protocol):
     """A sink whose like can be offered the same bytes many at once."""
 
-    def offer_all(self, sinks: Sequence[Any], data: bytes) -> list[Refusal]:
+    @staticmethod
+    def offer_all(sinks: Sequence[Any], data: bytes) -> list[Refusal]:
         """Offers bytes to all of these sinks, which are of this class. Returns those that took
         nothing, and raises nothing."""
         ...

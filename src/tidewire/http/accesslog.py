@@ -10,20 +10,8 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tidewire.http.gate import client_of, user_of
-from tidewire.http.redaction import (
-    LOGGER,
-    REDACTED,
-    SAFE,
-    SHOWN_IN_PATH,
-    RedactSecrets,
-    redact,
-    redact_query,
-    redact_words,
-)
+from tidewire.http.redaction import LOGGER, SAFE, SHOWN_IN_PATH, redact_query, redact_words
 from tidewire.transports.handover import HANDOVER, Handover
-
-__all__ = ["LOGGER", "REDACTED", "AccessLog", "RedactSecrets", "redact", "redact_query"]
-
 
 # What most of them are, and nothing in it would be quoted.
 _USER: Final = re.compile(r"[\w.~@:|+-]+", re.ASCII)

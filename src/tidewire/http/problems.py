@@ -149,7 +149,9 @@ def stands_alone(route: APIRoute, scope: Scope) -> bool:
 
 
 def _is_bare(route: Any) -> bool:
-    return not route.dependant.dependencies and route.max_body_size is None
+    # Whoever looks at requests may have put something around the endpoint.
+    called = route.dependant.call is route.endpoint
+    return called and not route.dependant.dependencies and route.max_body_size is None
 
 
 async def http_exception(request: Request, error: Exception) -> Response:

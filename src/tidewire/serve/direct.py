@@ -95,24 +95,29 @@ class DirectSink(asyncio.Protocol):
 
     # The sink
 
-    def offer_all(self, sinks: Sequence["DirectSink"], data: bytes) -> list[Refusal]:
+    @staticmethod
+    def offer_all(sinks: Sequence["DirectSink"], data: bytes) -> list[Refusal]:
         # The loop in which most of the time is spent: no call but the system's.
         refused: list[Refusal] = []
         size = len(data)
         for index, sink in enumerate(sinks):
-            if sink._empty:
+            try:
+                if not sink._empty:
+                    if not sink.offer(data):
+                        refused.append((index, None))
+                    continue
                 try:
                     sent = write_now(sink._fd, data)
                 except BlockingIOError:
                     sent = 0
-                except OSError:
-                    sink.abort()
-                    continue
                 if sent != size:
                     sink._empty = False
                     sink._transport.write(data[sent:])
-            elif not sink.offer(data):
-                refused.append((index, None))
+            except OSError:
+                # Whoever went is missed by the transport as well, which tells of it.
+                sink.abort()
+            except Exception as error:
+                refused.append((index, error))
         return refused
 
     def offer(self, data: bytes) -> bool:
@@ -254,15 +259,19 @@ class Streams:
         self._connections = connections
         self._open = 0
         self._drains: dict[Callable[[], Awaitable[None]], None] = {}
-        self._draining: asyncio.Task[None] | None = None
+        self._ending = False
+        self._draining: set[asyncio.Task[None]] = set()
+        connections.add(self)
         self.on_end: Final = self.ended
         """One object for all streams to call."""
 
     def register(self, drain: Callable[[], Awaitable[None]]) -> None:
-        """Takes what ends the streams of one application."""
-        self._drains[drain] = None
-        if self._draining is None:
-            self._connections.add(self)
+        """Takes what ends the streams of one application; it is called at once where they are
+        to end already."""
+        if drain not in self._drains:
+            self._drains[drain] = None
+            if self._ending:
+                self._begin(drain)
 
     def began(self) -> None:
         """One more stream is open."""
@@ -280,10 +289,25 @@ class Streams:
 
     def shutdown(self) -> None:
         """Begins to end them; uvicorn calls it, as it does for its own connections."""
-        if self._draining is None:
-            self._draining = asyncio.create_task(self.drain())
-            self._draining.add_done_callback(lambda _: self._leave())
+        if not self._ending:
+            self._ending = True
+            for drain in self._drains:
+                self._begin(drain)
+            self._leave()
+
+    def _begin(self, drain: Callable[[], Awaitable[None]]) -> None:
+        async def end() -> None:
+            await drain()
+
+        task = asyncio.create_task(end())
+        self._connections.add(self)
+        self._draining.add(task)
+        task.add_done_callback(self._drained)
+
+    def _drained(self, task: asyncio.Task[None]) -> None:
+        self._draining.discard(task)
+        self._leave()
 
     def _leave(self) -> None:
-        if self._draining is not None and self._draining.done() and not self._open:
+        if self._ending and not self._draining and not self._open:
             self._connections.discard(self)

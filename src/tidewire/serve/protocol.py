@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any, Final
 
+from uvicorn import Config
 from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.utils import is_ssl
+from uvicorn.server import ServerState
 
 from tidewire.core.clock import Clock
 from tidewire.core.frame import NAMED, NAMED_CHUNKS, UNNAMED, UNNAMED_CHUNKS
@@ -47,23 +49,32 @@ _ENCODINGS: Final = {
 
 
 class Protocol(HttpToolsProtocol):
-    """One connection, until a stream takes it over."""
+    """One connection, until a stream takes it over.
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        # All that uvicorn's own does here, but by one socket object for all questions: the
-        # transport's makes one for each, and keeps the answers as long as it lives.
-        transport.set_write_buffer_limits(high=HIGH_WATER)
+    Until the turn of its first request has come it is little more than the bytes of that: of a
+    crowd that connects at once, all are accepted before anything else can be done.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self.config = config
+        self.server_state = server_state
         self._is_in = False
         self._early = b""
+        self.app_state = app_state
+        self.connections = server_state.connections
+        self.loop = _loop or asyncio.get_running_loop()
+        # As uvicorn has it before the first request.
+        self.cycle = None  # type: ignore[assignment]
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.connections.add(self)
         self.transport = transport
-        self.flow = FlowControl(transport)
-        self.scheme = "https" if is_ssl(transport) else "http"
-        with borrowed(transport) as peer:
-            if TUNED not in self.app_state:
-                tune(peer)
-            self.server = _address(peer.getsockname())
-            self.client = _internet_address(peer)
 
     def data_received(self, data: bytes) -> None:
         if self._is_in:
@@ -76,13 +87,33 @@ class Protocol(HttpToolsProtocol):
         elif len(self._early) > HIGH_WATER:
             self.transport.pause_reading()
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._is_in:
+            super().connection_lost(exc)
+        else:
+            self.connections.discard(self)
+
     def _let_in(self) -> None:
         # Its turn has come.
+        transport, early = self.transport, self._early
+        if transport.is_closing():
+            return
         self._is_in = True
-        early, self._early = self._early, b""
-        if early and not self.transport.is_closing():
-            self.transport.resume_reading()
-            super().data_received(early)
+        self._early = b""
+        super().__init__(self.config, self.server_state, self.app_state, self.loop)
+        # As uvicorn's `connection_made`, but by one socket object for all questions: the
+        # transport's makes one for each, and keeps the answers as long as it lives.
+        self.transport = transport
+        self.flow = FlowControl(transport)
+        self.scheme = "https" if is_ssl(transport) else "http"
+        transport.set_write_buffer_limits(high=HIGH_WATER)
+        with borrowed(transport) as peer:
+            if TUNED not in self.app_state:
+                tune(peer)
+            self.server = _address(peer.getsockname())
+            self.client = _internet_address(peer)
+        transport.resume_reading()
+        super().data_received(early)
 
     @property
     def turnstile(self) -> Turnstile:
@@ -112,7 +143,10 @@ class Protocol(HttpToolsProtocol):
         extensions: dict[str, Any] = scope.setdefault("extensions", {})
         extensions[DRAIN_EXTENSION] = self.streams.register
         extensions[HANDOVER] = offer
-        await self._application(scope, receive, offer.send)
+        try:
+            await self._application(scope, receive, offer.send)
+        finally:
+            offer.withdraw()
 
     @property
     def streams(self) -> Streams:
@@ -170,9 +204,10 @@ class Offer:
                 _end_with_connection(cycle, message)
         elif message["type"] == "http.response.body":
             body = message.get("body", b"")
-            # What comes after another body is not the first.
-            self._is_marked = self._is_marked and self._first is None
-            self._first = body
+            if self._is_marked:
+                # What comes after another body is not the first.
+                self._is_marked = self._first is None
+                self._first = body
             if self._old and not message.get("more_body", False):
                 cycle.expected_content_length = len(body)
         await send(message)
@@ -208,9 +243,12 @@ class Offer:
         protocol.leave()
         protocol.transport.set_protocol(self._sink)
         streams.began()
-        # The request's scope knows this object: it must not know the request.
-        self._protocol = self._cycle = self._send = None
+        self.withdraw()
         return self._sink
+
+    def withdraw(self) -> None:
+        """Lets go of the request: its scope knows this object, and must not be known by it."""
+        self._protocol = self._cycle = self._send = self._first = None
 
     @property
     def taken(self) -> bool:

@@ -18,7 +18,7 @@ from tidewire.core.connections import Connection
 from tidewire.core.errors import TidewireError
 from tidewire.core.frame import NAMED, UNNAMED, Encoding
 from tidewire.core.hub import Place
-from tidewire.core.keeper import Keeper
+from tidewire.core.keeper import Keeper, Phase
 from tidewire.core.position import Cursor, Edge, Since
 from tidewire.core.reader import HIGH_WATER, Reader
 from tidewire.core.target import Identity
@@ -192,8 +192,8 @@ class Stream:
     def _take_over(self, handover: Handover) -> bool:
         """Goes on without the request, if the server can do that. Returns whether it does."""
         connection = self._connection
-        if connection.closing:
-            # Told to go meanwhile: its goodbye waits in the other sink.
+        if connection.closing or self._keeper.phase is Phase.CLOSED:
+            # Told to go meanwhile, and its goodbye waits in the other sink; or cut off there.
             return False
         sink = handover.take(
             self._opening,
