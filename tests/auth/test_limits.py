@@ -120,6 +120,8 @@ async def test_new_names_of_instances_are_no_way_around_the_rate_of_polls() -> N
         assert allowance is not None
         granted += allowance.granted
     assert granted == 30
+    # What was refused is not remembered: others would be forgotten for it.
+    assert rates.remembered == 31
 
 
 async def test_a_rate_that_is_off_counts_nothing() -> None:

@@ -67,6 +67,17 @@ def test_readers_of_the_same_get_the_same_bytes_object() -> None:
     assert unnamed == b"".join(UNNAMED.entry(entry, entry.id) for entry in made)
 
 
+def test_who_wants_other_types_and_gets_the_same_gets_the_same_bytes_object() -> None:
+    made = entries(EVERYONE, EVERYONE)
+    got = delivered(
+        made,
+        *(reader("ann", types=("notification", f"mine {n}")) for n in range(5)),
+        reader("bob"),
+    )
+    assert len({id(data) for data in got}) <= 2
+    assert got[0] is got[4]
+
+
 def test_an_entry_is_encoded_once_for_everybody() -> None:
     class Counting:
         calls = 0

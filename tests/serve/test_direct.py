@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
 import pytest
 from fastapi import FastAPI
 from starlette.applications import Starlette
@@ -25,7 +26,7 @@ from tests.http.server import Live, client, live, make_tidewire, serving, until
 from tests.serve.wire import Peer, answer_in, dechunk, peer, stream_on
 from tidewire import Event, Tidewire, Visit
 from tidewire.core.connections import Connection
-from tidewire.serve.direct import DirectSink
+from tidewire.serve.direct import DirectSink, Streams
 from tidewire.serve.protocol import Protocol
 from tidewire.transports.handover import HANDOVER
 
@@ -121,6 +122,71 @@ async def test_the_protocol_of_a_request_is_gone_without_a_collection() -> None:
                 assert not watch.protocols
         finally:
             gc.enable()
+
+
+async def test_an_ordinary_request_leaves_nothing_that_has_to_be_collected() -> None:
+    watch, tidewire = Watch(), make_tidewire()
+    async with serving(watch.marking(tidewire.app), tidewire.drain, protocol=watch.protocol) as url:
+        for _ in range(2):
+            # The first request finds and keeps things for all that follow.
+            gc.collect()
+            gc.disable()
+            try:
+                async with httpx.AsyncClient(base_url=url) as http:
+                    assert (await http.get("/livez")).status_code == 200
+                await until(lambda: not watch.protocols)
+                left = len(watch.markers)
+            finally:
+                gc.enable()
+        assert left == 0
+
+
+# Shutdown, as any uvicorn tells it
+
+
+async def test_a_stream_that_was_asked_for_before_a_shutdown_and_opens_after_it_ends() -> None:
+    connections: set[object] = set()
+    streams = Streams(connections)
+    assert connections == {streams}
+    streams.shutdown()
+    assert connections == set()
+    drained = asyncio.Event()
+    go_on = asyncio.Event()
+
+    async def drain() -> None:
+        drained.set()
+        await go_on.wait()
+
+    streams.register(drain)
+    streams.register(drain)
+    streams.began()
+    await drained.wait()
+    assert connections == {streams}
+    streams.ended()
+    assert connections == {streams}
+    go_on.set()
+    await until(lambda: not connections)
+
+
+async def test_each_application_is_told_of_a_shutdown_once_and_all_are_waited_for() -> None:
+    connections: set[object] = set()
+    streams = Streams(connections)
+    told: list[str] = []
+
+    def drains(name: str) -> Callable[[], Awaitable[None]]:
+        async def drain() -> None:
+            told.append(name)
+            await asyncio.sleep(0)
+
+        return drain
+
+    streams.register(drains("first"))
+    streams.shutdown()
+    streams.shutdown()
+    streams.register(drains("late"))
+    assert connections == {streams}
+    await until(lambda: not connections)
+    assert told == ["first", "late"]
 
 
 # Middleware

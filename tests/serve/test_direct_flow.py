@@ -309,6 +309,24 @@ async def test_what_is_offered_to_many_at_once_is_what_each_would_have_taken(see
             assert peer.received == expected
 
 
+async def test_a_transport_that_fails_keeps_nothing_from_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Failing:
+        def write(self, data: bytes) -> None:
+            raise RuntimeError("broken")
+
+        def get_write_buffer_size(self) -> int:
+            return 1
+
+    async with pair() as (handed, _), pair() as (other, peer):
+        broken, sink = take_over(handed), take_over(other)
+        monkeypatch.setattr(broken, "_transport", Failing())
+        [(index, error)] = broken.offer_all([broken, sink], b"hello;")
+        assert (index, str(error)) == (0, "broken")
+        await peer.until(b"hello;")
+
+
 async def test_one_who_is_gone_keeps_nothing_from_the_others() -> None:
     async with pair() as (gone, goner), pair() as (handed, peer):
         lost, sink = take_over(gone), take_over(handed)
