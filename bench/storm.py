@@ -59,7 +59,11 @@ def main() -> None:
             follows: dict[str, Any] = {"must": "none", "whole": False, "follow": kind.resumes}
             quiet: list[Run] = []
             storm: list[Run] = []
-            beats: dict[str, Any] = {"events": MOST_SECONDS * 100, "rate": options.rate, "watch": f"0-{live}"}
+            beats: dict[str, Any] = {
+                "events": MOST_SECONDS * 100,
+                "rate": options.rate,
+                "watch": f"0-{live}",
+            }
             with (
                 kind.start() as server,
                 loading(server, live, first=True) as watch,

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-AT_A_TIME: Final = 4
+AT_A_TIME: Final = 2
 """Calls between two looks at everything else."""
 
 

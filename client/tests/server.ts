@@ -1,0 +1,105 @@
+/** The real server, as a process of its own, and what tests do with it. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { createHmac, randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+const COMMAND =
+  process.env.TIDEWIRE ?? fileURLToPath(new URL("../../.venv/bin/tidewire", import.meta.url));
+
+const SECRET = "of tests which keep nothing from anybody";
+
+export class Server {
+  readonly url: string;
+  readonly #process: ChildProcess;
+
+  private constructor(url: string, child: ChildProcess) {
+    this.url = url;
+    this.#process = child;
+  }
+
+  /** Starts one on a free port, or on that of one that has gone. */
+  static async start(port = "0"): Promise<Server> {
+    const child = spawn(COMMAND, ["serve", "--dev", "--port", port], {
+      env: {
+        ...process.env,
+        SSE_JWT_SECRET: SECRET,
+        TIDEWIRE_RATE_LIMITS: "off",
+        TIDEWIRE_PING_INTERVAL: "1",
+      },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    let complaint = "";
+    child.stderr.on("data", (text) => {
+      // Of one that has started it is the log of accesses.
+      if (complaint.length < 10_000) complaint += text;
+    });
+    for await (const line of createInterface({ input: child.stdout })) {
+      const url = /http:\/\/[\d.]+:\d+/.exec(line)?.[0];
+      if (url === undefined) continue;
+      // Nobody reads the rest; it must not be held up by that.
+      child.stdout.resume();
+      return new Server(url, child);
+    }
+    throw new Error(`${COMMAND} did not start (TIDEWIRE names another):\n${complaint}`);
+  }
+
+  get port(): string {
+    return new URL(this.url).port;
+  }
+
+  async stop(signal: "SIGTERM" | "SIGKILL" = "SIGTERM"): Promise<void> {
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
+    const gone = once(this.#process, "exit");
+    this.#process.kill(signal);
+    await gone;
+  }
+
+  /** Publishes numbered events, in one go, and returns their ids. */
+  async publish(numbers: number[], rest: Record<string, unknown> = {}): Promise<string[]> {
+    const events = numbers.map((n) => ({ type: "counted", data: { n }, ...rest }));
+    const response = await fetch(
+      `${this.url}/api/realtime/publish?userId=publisher&permissions=publish`,
+      {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify({ events }),
+      },
+    );
+    if (!response.ok) throw new Error(await response.text());
+    return ((await response.json()) as { ids: string[] }).ids;
+  }
+
+  /** How many streams and held polls are open. */
+  async connections(): Promise<number> {
+    const response = await fetch(`${this.url}/api/sse/health`);
+    const health = (await response.json()) as { connections: { total: number } };
+    return health.connections.total;
+  }
+
+  async cursor(): Promise<string> {
+    const response = await fetch(`${this.url}/api/realtime/cursor?userId=publisher`);
+    return ((await response.json()) as { cursor: string }).cursor;
+  }
+
+  /** A token that the server takes, for so many seconds. */
+  token(user: string, seconds: number): string {
+    const now = Math.floor(Date.now() / 1000);
+    const claims = {
+      sub: user,
+      roles: [],
+      permissions: [],
+      topics: [],
+      iat: now,
+      exp: now + seconds,
+      jti: randomUUID(),
+      aud: "tidewire",
+      typ: "sse",
+    };
+    const text = [{ typ: "JWT", alg: "HS256" }, claims]
+      .map((part) => Buffer.from(JSON.stringify(part)).toString("base64url"))
+      .join(".");
+    return `${text}.${createHmac("sha256", SECRET).update(text).digest("base64url")}`;
+  }
+}
