@@ -75,7 +75,9 @@ def with_sse_starlette() -> Starlette:
             yield event
 
     async def sub(request: Request) -> Response:
-        return EventSourceResponse(events(request.path_params.get("user")), ping=30)
+        # Named, for a check where the peers are not installed.
+        answer: Response = EventSourceResponse(events(request.path_params.get("user")), ping=30)
+        return answer
 
     return _application(streams, sub)
 
