@@ -1,5 +1,6 @@
 """What the system tells of a process and of its sockets."""
 
+import contextlib
 import os
 import re
 import resource
@@ -21,8 +22,12 @@ def cpu_seconds(pid: int) -> float:
     The scheduler's own count, in nanoseconds: utime and stime of ``/proc/PID/stat`` are the same
     time in ticks of 10 ms.
     """
-    threads = Path(f"/proc/{pid}/task").iterdir()
-    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
+    spent = 0
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        # One may end at this very moment.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            spent += int((thread / "schedstat").read_text().split()[0])
+    return spent / 1e9
 
 
 def resident(pid: int) -> int:
