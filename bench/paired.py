@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from redis.asyncio import Redis as Client
 
+from bench.process import address
 from bench.servers import COMMAND
 from tests.redisserver import Redis, redis_server
 from tidewire.core.event import Event
@@ -88,13 +89,7 @@ def serving(redis_url: str, environment: Mapping[str, str] | None = None) -> Ite
         env=os.environ | {"TIDEWIRE_LOG_URL": redis_url} | dict(environment or {}),
     )
     try:
-        assert server.stdout is not None
-        found = None
-        while found is None:
-            line = server.stdout.readline()
-            assert line, "the server did not start"
-            found = re.search(r"http://[0-9.]+:[0-9]+", line)
-        yield found[0]
+        yield address(server)
     finally:
         server.terminate()
         server.communicate()

@@ -68,6 +68,15 @@ def _read(path: str) -> str:
     return Path(path).read_text()
 
 
+def address(server: subprocess.Popen[str]) -> str:
+    """Where a server listens, which it says on its standard output."""
+    assert server.stdout is not None
+    for line in server.stdout:
+        if found := re.search(r"http://[0-9.]+:[0-9]+", line):
+            return found[0]
+    raise AssertionError("the server did not start")
+
+
 @contextmanager
 def running(
     command: Sequence[str], *, environment: Mapping[str, str] | None = None, cpu: int = SERVER_CPU

@@ -21,12 +21,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from bench.process import resident
+from bench.process import address, resident
 from bench.table import Target, arguments, measured, pair_ended
 from tests.redisserver import redis_server
 
 COMMAND: Final = str(Path(sys.executable).parent / "tidewire")
-LISTENING: Final = re.compile(r"http://127\.0\.0\.1:([0-9]+)")
 OURS: Final = re.compile("^(TIDEWIRE_|NEXTAUTH_|SSE_JWT_|DRAGONFLY_|REDIS_|RATE_LIMIT_)")
 
 BARE: Final = """
@@ -68,13 +67,7 @@ def served(
         text=True,
     )
     try:
-        assert server.stdout is not None
-        found = None
-        while found is None:
-            line = server.stdout.readline()
-            assert line, "the server did not start"
-            found = LISTENING.search(line)
-        connection = http.client.HTTPConnection("127.0.0.1", int(found[1]))
+        connection = http.client.HTTPConnection(address(server).removeprefix("http://"))
         connection.request("GET", "/livez")
         assert connection.getresponse().status == 200
         took = time.perf_counter() - began

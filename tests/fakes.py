@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from tidewire.core.frame import NAMED, Encoding
-from tidewire.core.reader import HIGH_WATER
+from tidewire.core.hub import Hub
+from tidewire.core.reader import HIGH_WATER, Reader
 
 
 class FakeClock:
@@ -81,6 +82,11 @@ class FakeSink:
         self.waiting = b""
         if was_full and self.on_room is not None:
             self.on_room()
+
+
+def live_readers(hub: Hub) -> list[Reader]:
+    """Who has all that the hub has heard."""
+    return [reader for cohort in hub._cohorts() for reader in cohort.index]
 
 
 class FakeJournal:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fakes import FakeClock, FakeJournal, FakeSink
+from tests.fakes import FakeClock, FakeJournal, FakeSink, live_readers
 from tidewire.core.control import LocalBus
 from tidewire.core.errors import LogAway
 from tidewire.core.event import Event
@@ -229,7 +229,7 @@ async def test_who_comes_from_another_node_gets_nothing_twice_of_what_that_one_h
     assert numbers(sink) == [1]
     assert ids(sink) == [f"2-2-{EPOCH}~{THEIRS}.2"]
     assert hub.reached(guest) == Cursor(Position(2, 2, EPOCH), ((THEIRS, 2),))
-    hub.tell(hub.live_readers, lambda cursor: ping(cursor, sequence=1, now=0))
+    hub.tell(live_readers(hub), lambda cursor: ping(cursor, sequence=1, now=0))
     assert ids(sink)[-1] == f"2-2-{EPOCH}~{THEIRS}.2"
     assert ids(ours)[-1] == f"2-2-{EPOCH}"
     await log.say(home(3, 2, THEIRS), home(4, 3, THEIRS))

@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from tests.fakes import FakeJournal, FakeSink
+from tests.fakes import FakeJournal, FakeSink, live_readers
 from tests.http.server import until
 from tests.nodes.logs import Node, a_node, held
 from tests.redisserver import Redis
@@ -223,7 +223,7 @@ class World:
 
     def ping(self, where: int) -> None:
         hub = self.hubs[where]
-        hub.tell(hub.live_readers, lambda cursor: notices.ping(cursor, sequence=1, now=0))
+        hub.tell(live_readers(hub), lambda cursor: notices.ping(cursor, sequence=1, now=0))
 
     async def settle(self) -> None:
         """All is well again, everybody is somewhere and reads, and nothing is under way."""

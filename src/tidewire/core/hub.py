@@ -157,11 +157,6 @@ class Hub:
         """How many readers have all that this node has heard."""
         return sum(len(cohort.index) for cohort in self._cohorts())
 
-    @property
-    def live_readers(self) -> tuple[Reader, ...]:
-        """Who has all that this node has heard."""
-        return tuple(reader for cohort in self._cohorts() for reader in cohort.index)
-
     # Publishing and reading
 
     async def publish(
