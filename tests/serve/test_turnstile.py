@@ -86,6 +86,18 @@ async def test_a_call_that_fails_holds_nobody_up() -> None:
     assert [str(error) for error in told] == ["broken"]
 
 
+async def test_what_comes_of_a_call_stands_behind_those_who_wait_already() -> None:
+    turnstile = Turnstile(asyncio.get_running_loop())
+    steps = Steps()
+    for _ in range(AT_A_TIME):
+        turnstile.enter(lambda: None)
+    turnstile.enter(lambda: turnstile.enter(steps.call(3)))
+    turnstile.enter(steps.call(1))
+    turnstile.enter(steps.call(2))
+    await steps.pass_by(6)
+    assert [number for _, number in steps.calls] == [1, 2, 3]
+
+
 async def test_when_all_have_passed_nothing_is_left_to_do() -> None:
     loop = asyncio.get_running_loop()
     turnstile = Turnstile(loop)
