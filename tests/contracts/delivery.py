@@ -753,7 +753,7 @@ class World:
         client.held = Held(task, gone, since, limit, client.who)
 
     def request(self, client: Client, since: Position, limit: int, wait: float = 0) -> PollRequest:
-        return PollRequest(Cursor(since), limit, wait, Filter(client.types, client.topics))
+        return PollRequest(Cursor(since), limit, wait, filter=Filter(client.types, client.topics))
 
     def become(self, client: Client, variant: int) -> None:
         """Another identity of the same user; a held poll keeps the one it was asked with."""

@@ -302,9 +302,14 @@ async def stays() -> Message:
 
 
 async def polled(
-    keeper: Keeper, cursor: Cursor, *, limit: int = 500, wait: float = 0
+    keeper: Keeper,
+    cursor: Cursor,
+    *,
+    limit: int = 500,
+    wait: float = 0,
+    until: Cursor | None = None,
 ) -> PollAnswer:
-    request = PollRequest(since=cursor, limit=limit, wait=wait)
+    request = PollRequest(since=cursor, limit=limit, wait=wait, until=until)
     return await poll(keeper, Identity("ann"), request, stays)
 
 
@@ -324,6 +329,8 @@ async def test_polls_see_what_is_afloat_and_their_cursors_go_on(
     assert places(second) == [f"7-3-{OURS}", f"7-4-{OURS}"]
     assert (str(second.cursor), second.more) == (f"1-1-{EPOCH}~{OURS}.4", False)
     assert (await polled(keeper, second.cursor)).empty
+    again = await polled(keeper, Cursor(START), until=first.cursor)
+    assert (places(again), again.cursor) == (places(first), first.cursor)
     await log.say(home(2, 2), home(3, 3), home(4, 1, THEIRS), home(5, 4), home(6, 5))
     third = await polled(keeper, first.cursor)
     assert places(third) == [f"{n}-{n}-{EPOCH}" for n in (3, 4, 5, 6)]

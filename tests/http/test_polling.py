@@ -76,6 +76,31 @@ async def test_pages_give_every_event_once_and_in_order(server: Live) -> None:
     assert sizes == [7, 7, 7, 2]
 
 
+async def test_nothing_is_read_beyond_the_end_that_is_asked_for(server: Live) -> None:
+    start = await server.cursor()
+    ids = [await server.publish("news", number, userIds=["alice"]) for number in range(3)]
+    hidden = await server.publish("news", userIds=["bob"])
+    last = await server.publish("news")
+
+    async def between(since: str, until: str, **params: Any) -> tuple[list[str], str, bool]:
+        answer = await server.poll(since=since, until=until, **params)
+        return [event["id"] for event in answer["events"]], answer["cursor"], answer["hasMore"]
+
+    assert await between(start, ids[1]) == (ids[:2], ids[1], False)
+    assert await between(start, hidden) == (ids, hidden, False)
+    assert await between(start, last) == ([*ids, last], last, False)
+    assert await between(start, ids[1], limit=1) == (ids[:1], ids[0], True)
+    # Who is there already, or further, is answered at once, and where it stands.
+    assert await between(ids[1], ids[1], wait=30) == ([], ids[1], False)
+    assert await between(last, ids[1], wait=30) == ([], last, False)
+    # Of another log nobody knows what lies before it.
+    assert await between(start, "1-1-zzzz") == ([*ids, last], last, False)
+    malformed = await server.http.get(
+        "/api/realtime/polling", params={"userId": "alice", "until": "latest"}
+    )
+    assert (malformed.status_code, malformed.json()["category"]) == (400, "validation")
+
+
 async def test_asking_again_gives_the_same_beginning(server: Live) -> None:
     cursor = await server.cursor()
     await server.publish("news", 1)

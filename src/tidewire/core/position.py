@@ -97,6 +97,19 @@ class Cursor:
                 return number
         return 0
 
+    def reaches(self, other: "Cursor") -> bool:
+        """Whether whoever stands here is known to have read all that is read by ``other``.
+
+        Across epochs that is not known, and neither what was seen of a spool that has come home
+        since; then the answer is no.
+        """
+        here, there = self.position, other.position
+        return (
+            here.epoch == there.epoch
+            and here.offset >= there.offset
+            and all(self.last_seen(name) >= number for name, number in other.seen)
+        )
+
     def passed(self, position: Position, producer: str, number: int) -> "Cursor":
         """The cursor after an entry of the log at ``position``, seen before or not.
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tidewire.core.errors import InvalidEvent, InvalidParameter
 from tidewire.core.event import MAX_TYPE_LENGTH, check_type
-from tidewire.core.position import Since, parse_since
+from tidewire.core.position import Cursor, Since, parse_since
 from tidewire.transports.filters import Filter
 
 MAX_NAMES: Final = 50
@@ -88,6 +88,19 @@ class PollQuery(_Query):
     wait: Annotated[
         float, Field(ge=0, le=60, description="Seconds to hold an answer that would be empty.")
     ] = 0
+    until: Annotated[
+        str | None,
+        Field(description="A cursor: nothing is read beyond it. For one who reads on from there."),
+    ] = None
+
+    @property
+    def end(self) -> Cursor | None:
+        """Where to end.
+
+        Raises:
+            InvalidCursor: it is no cursor.
+        """
+        return Cursor.parse(self.until) if self.until else None
 
 
 def read_query(request: Request, model: type[Model]) -> Model:

@@ -40,6 +40,8 @@ class PollRequest:
         since: where to start.
         limit: events at most.
         wait: seconds to hold an answer that would be empty.
+        until: where to end, for one who has what comes after it. Reached, the answer has exactly
+            this cursor, and is not held.
         filter: which types and topics.
         client_type: what the client calls itself.
         instance_id: a tab's own name.
@@ -48,6 +50,7 @@ class PollRequest:
     since: Since = Edge.LATEST
     limit: int = 20
     wait: float = 0
+    until: Cursor | None = None
     filter: Filter = field(default_factory=Filter)
     client_type: str | None = None
     instance_id: str | None = None
@@ -68,6 +71,10 @@ class PollAnswer:
     entries: list[Entry] = field(default_factory=list)
     more: bool = False
     gap: Gap | None = None
+
+    def ends(self, until: Cursor | None) -> bool:
+        """Whether it has everything up to there."""
+        return until is not None and self.cursor.reaches(until)
 
     @property
     def empty(self) -> bool:
@@ -149,7 +156,7 @@ async def poll(
         )
         await _collect(keeper, reader, answer, request)
         left = deadline - keeper.clock.monotonic()
-        if not answer.empty or left <= 0:
+        if not answer.empty or left <= 0 or answer.ends(request.until):
             return answer
         try:
             again = await _hold(keeper, reader, bell, request, answer, left, receive)
@@ -178,6 +185,8 @@ async def _collect(
             answer.gap = page.gap
             answer.cursor = answer.cursor.moved(page.start)
         for entry in page.entries:
+            if answer.ends(request.until):
+                break
             seen = entry.seen_by(answer.cursor)
             if not seen and reader.sees(entry):
                 if len(answer.entries) == request.limit:
@@ -189,8 +198,9 @@ async def _collect(
             size += len(entry.body)
             if entries >= WORK_ENTRIES or size >= WORK_BYTES:
                 break
-        answer.more = answer.cursor.position.offset < page.head.offset or not keeper.hub.has_all(
-            answer.cursor
+        answer.more = not answer.ends(request.until) and (
+            answer.cursor.position.offset < page.head.offset
+            or not keeper.hub.has_all(answer.cursor)
         )
         if not answer.more or entries >= WORK_ENTRIES or size >= WORK_BYTES:
             return

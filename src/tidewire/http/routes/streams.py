@@ -167,6 +167,7 @@ def add_stream_routes(router: APIRouter, service: Service) -> None:
             since=query.start(request, max(0, service.clock.now() - FIVE_MINUTES_MS)),
             limit=query.limit,
             wait=query.wait,
+            until=query.end,
             filter=query.filter,
             client_type=query.client_type,
             instance_id=query.instance_id,
