@@ -1,7 +1,9 @@
-// The package as it is published: ES modules and their types, one file for each source file.
+// The package as it is published: ES modules and their types, one file for each source file; and
+// the one module that the server gives to pages.
 import { execFileSync } from "node:child_process";
-import { rmSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { bundle, MODULE } from "./bundle.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 rmSync(new URL("../dist", import.meta.url), { recursive: true, force: true });
@@ -9,3 +11,4 @@ execFileSync("npx", ["--no-install", "tsc", "-p", "tsconfig.build.json"], {
   cwd: root,
   stdio: "inherit",
 });
+writeFileSync(MODULE, await bundle());

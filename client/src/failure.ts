@@ -66,15 +66,13 @@ export class TidewireError extends Error implements Failure {
   declare readonly recovery: Recovery;
   declare readonly status: number | null;
   declare readonly retryAfter: number | null;
+  /** Whether the client has stopped because of it, and does not come back by itself. */
+  declare readonly fatal: boolean;
 
-  constructor(
-    reason: Failure,
-    /** Whether the client has stopped because of it, and does not come back by itself. */
-    readonly fatal: boolean,
-  ) {
+  constructor(reason: Failure, fatal: boolean) {
     super(reason.detail);
-    const { code, detail, category, recovery, status, retryAfter } = reason;
-    Object.assign(this, { code, detail, category, recovery, status, retryAfter });
+    // With whatever else the server's problem says.
+    Object.assign(this, reason, { fatal });
   }
 }
 

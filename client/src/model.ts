@@ -130,8 +130,11 @@ export type Signal =
   | { readonly type: "retry"; readonly after: number }
   | { readonly type: "failed"; readonly failure: Failure };
 
+/** What somebody wants of a connection. */
+export type Command = "connect" | "disconnect" | "reconnect" | "forceSSE" | "forcePolling";
+
 export type Action =
-  | { readonly type: "connect" | "disconnect" | "reconnect" | "forceSSE" | "forcePolling" }
+  | { readonly type: Command }
   | { readonly type: "signal"; readonly run: number; readonly signal: Signal }
   | { readonly type: "timer"; readonly timer: Timer }
   | { readonly type: "token"; readonly run: number; readonly refreshAfter: number | null }
@@ -146,11 +149,17 @@ export interface Moment {
   readonly random: number;
 }
 
-export type Effect =
+/** What is for handlers. */
+export type Delivery =
   | { readonly type: "event"; readonly event: Envelope }
-  | { readonly type: "control"; readonly control: Control }
-  | { readonly type: "disconnected"; readonly data: Disconnected }
-  | { readonly type: "error"; readonly failure: Failure; readonly fatal: boolean }
+  | {
+      readonly type: "control";
+      readonly control: Control | { readonly type: "disconnected"; readonly data: Disconnected };
+    }
+  | { readonly type: "error"; readonly failure: Failure; readonly fatal: boolean };
+
+export type Effect =
+  | Delivery
   | { readonly type: "fetchToken"; readonly run: number }
   | { readonly type: "extend"; readonly clientId: string };
 

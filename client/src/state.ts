@@ -101,14 +101,12 @@ export function reduce(state: State, action: Action, moment: Moment): Step {
   const { now, random: _, effects, ...next } = draft;
   if (state.phase === "open" && next.phase !== "open") {
     const due = next.timers.next;
-    effects.push({
-      type: "disconnected",
-      data: {
-        reason: next.reason ?? "closed",
-        willReconnect: next.phase !== "idle" && next.phase !== "stopped",
-        nextIn: due === undefined ? null : Math.max(0, due - now),
-      },
-    });
+    const data = {
+      reason: next.reason ?? "closed",
+      willReconnect: next.phase !== "idle" && next.phase !== "stopped",
+      nextIn: due === undefined ? null : Math.max(0, due - now),
+    };
+    effects.push({ type: "control", control: { type: "disconnected", data } });
   }
   return { state: next, effects };
 }
@@ -397,7 +395,7 @@ function answered(draft: Draft, link: Link, answer: PollAnswer): void {
   if (answer.hasMore) open(draft);
   else if (draft.method === "longPolling")
     draft.timers.next = Math.max(draft.now, link.openedAt + POLL_SPACING);
-  else after(draft, "next", Math.max(SHORT_REST, answer.nextPollIn));
+  else after(draft, "next", Math.max(SHORT_REST, answer.meta.nextPollIn));
 }
 
 /** Tries held polls again. One failure is enough to be back. */

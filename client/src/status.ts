@@ -24,6 +24,8 @@ export interface Status {
   readonly error: Failure | null;
   /** By what name the server knows the open stream. */
   readonly clientId: string | null;
+  /** Whose connection it is: ours alone, or one that tabs share, which one of them keeps. */
+  readonly role: "alone" | "leader" | "follower";
 }
 
 /** How a state looks from outside; `previous` itself where nothing has changed. */
@@ -40,6 +42,7 @@ export function statusOf(state: State, previous: Status | null): Status {
     reason: state.reason,
     error: state.error,
     clientId: state.link?.stream?.clientId ?? null,
+    role: "alone",
   };
   if (previous === null) return status;
   const names = Object.keys(status) as (keyof Status)[];

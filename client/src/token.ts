@@ -24,7 +24,7 @@ export interface TokenRequest {
  */
 export async function getSSEToken(request: TokenRequest = {}): Promise<SSEToken> {
   const { endpoint = "/api/sse", tokenEndpoint, headers = {}, withCredentials = false } = request;
-  const get: Fetch = request.fetch ?? ((url, init) => fetch(url, init));
+  const get = request.fetch ?? fetch;
   const url = urlsOf(endpoint, undefined, tokenEndpoint).token;
   const accept = { Accept: "application/json" };
   let response: Response;

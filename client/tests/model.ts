@@ -115,7 +115,15 @@ export function answer(ids: string[], rest: Partial<PollAnswer> = {}): Signal {
   const events = ids.map((id) => event(id));
   return {
     type: "answer",
-    answer: { events, cursor, hasMore: false, gap: null, nextPollIn: 10_000, ...rest },
+    answer: {
+      userId: "alice",
+      events,
+      cursor,
+      hasMore: false,
+      gap: null,
+      meta: { nextPollIn: 10_000 },
+      ...rest,
+    },
   };
 }
 

@@ -10,6 +10,7 @@ import {
   SLEPT,
   TOKEN_REST,
 } from "../src/state.js";
+import type { Disconnected } from "../src/types.js";
 import {
   answer,
   connected,
@@ -197,12 +198,15 @@ describe("what the caller, the browser and the network do", () => {
 
   test("whoever was connected is told that he is not any more, and what comes next", () => {
     const story = stories.streaming().tell(failed());
-    expect(story.effects.at(-1)).toEqual({
-      type: "disconnected",
-      data: { reason: "CLOSED", willReconnect: true, nextIn: 250 },
+    const control = (data: Disconnected) => ({
+      type: "control",
+      control: { type: "disconnected", data },
     });
+    expect(story.effects.at(-1)).toEqual(
+      control({ reason: "CLOSED", willReconnect: true, nextIn: 250 }),
+    );
     expect(stories.streaming().do({ type: "disconnect" }).effects).toEqual([
-      { type: "disconnected", data: { reason: "disconnect", willReconnect: false, nextIn: null } },
+      control({ reason: "disconnect", willReconnect: false, nextIn: null }),
     ]);
   });
 

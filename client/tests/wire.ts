@@ -74,6 +74,7 @@ export class Request {
   /** Answers a poll. */
   events(ids: string[]): Promise<void> {
     return this.json({
+      userId: "alice",
       events: ids.map((id) => event(id)),
       cursor: ids.at(-1) ?? "c0",
       hasMore: false,
@@ -102,6 +103,7 @@ export class Wire {
     return new SSEClient<Events>({
       endpoint: "http://server.test/api/sse",
       fetch: this.fetch,
+      shareConnection: false,
       ...options,
     });
   }

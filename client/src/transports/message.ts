@@ -11,7 +11,7 @@ import type { Control, Envelope } from "../types.js";
 export function readMessage(data: string, cursor: string | null): Signal {
   const envelope = parse(data);
   if (envelope === null) {
-    const detail = "A message is not an event.";
+    const detail = "A message is no event.";
     return { type: "failed", failure: failure("NOT_A_STREAM", detail, "fallback_polling") };
   }
   return "id" in envelope

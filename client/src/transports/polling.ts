@@ -1,7 +1,7 @@
 /** One poll. Whether its answer may be held is the only difference between long and short ones. */
 import { answerFailure, failure } from "../failure.js";
 import { requestOf, withParams } from "../source.js";
-import type { Gap, PollAnswer } from "../types.js";
+import type { PollAnswer } from "../types.js";
 import { abortable } from "./request.js";
 import type { Transport } from "./transport.js";
 
@@ -25,28 +25,19 @@ export const poll: Transport = (source, link, tell) =>
     }
     const answer = readAnswer(await response.text());
     if (answer === null) {
-      const detail = "The answer is not one to a poll.";
+      const detail = "The answer is none to a poll.";
       tell({ type: "failed", failure: failure("NOT_AN_ANSWER", detail) });
     } else tell({ type: "answer", answer });
   });
 
-interface Body {
-  events: PollAnswer["events"];
-  cursor: string;
-  hasMore: boolean;
-  gap: Gap | null;
-  meta: { nextPollIn: number };
-}
-
 function readAnswer(text: string): PollAnswer | null {
-  let body: Body;
   try {
-    body = JSON.parse(text);
-    if (typeof body.cursor !== "string" || !Array.isArray(body.events)) return null;
+    const body: PollAnswer = JSON.parse(text);
+    const whole =
+      typeof body.cursor === "string" && Array.isArray(body.events) && body.meta.nextPollIn >= 0;
+    return whole ? body : null;
   } catch {
     // Some proxies answer for others, with a page and a 200.
     return null;
   }
-  const { events, cursor, hasMore, gap, meta } = body;
-  return { events, cursor, hasMore, gap, nextPollIn: meta.nextPollIn };
 }

@@ -26,7 +26,7 @@ export const openStream: Transport = (source, link, tell) =>
       response.body === null ||
       !response.headers.get("content-type")?.startsWith("text/event-stream")
     ) {
-      const detail = "The answer is not a stream of events.";
+      const detail = "The answer is no stream.";
       tell({ type: "failed", failure: failure("NOT_A_STREAM", detail, "fallback_polling") });
       return;
     }

@@ -1,0 +1,395 @@
+/**
+ * Lets the tabs of one browser share a connection: by a lock of the browser (Web Locks) and by
+ * messages (BroadcastChannel). What is decided is decided in `member.ts`; this carries it out.
+ */
+import type { Connection, ConnectionOptions, Listener } from "./connection.js";
+import {
+  type Member,
+  type MemberAction,
+  type MemberEffect,
+  type MemberTimer,
+  type Message,
+  outside,
+  step,
+} from "./member.js";
+import type { Command, Delivery, Link, Signal } from "./model.js";
+import type { watchPage } from "./page.js";
+import type { GivenToken, Source } from "./source.js";
+import type { Status } from "./status.js";
+import type { Transport } from "./transports/transport.js";
+import type { PollAnswer } from "./types.js";
+
+/** What it needs of the client, given and not imported: it is loaded later, and alone. */
+export interface Parts {
+  readonly Connection: typeof Connection;
+  readonly poll: Transport;
+  readonly watchPage: typeof watchPage;
+  /** Takes what is for handlers. */
+  readonly deliver: (deliveries: readonly Delivery[]) => void;
+  /** Something may look different from outside. */
+  readonly changed: () => void;
+}
+
+type PageAction = Parameters<Parameters<typeof watchPage>[0]>[0];
+
+/** A token that was asked for to see whose it is serves for the connection, if that is at once. */
+const FRESH = 60_000;
+
+/** A request for the lock. */
+interface Claim {
+  readonly controller: AbortController;
+  release: () => void;
+}
+
+export class Tabs {
+  readonly #options: ConnectionOptions;
+  readonly #id: string;
+  readonly #parts: Parts;
+  readonly #idle: Status;
+  /** Where events come from, before there is a token. */
+  readonly #source: Source;
+  readonly #timers = new Map<MemberTimer, { due: number; handle: ReturnType<typeof setTimeout> }>();
+  readonly #queue: MemberAction[] = [];
+  #member: Member;
+  #status: Status;
+  #name: string | null = null;
+  /** What is to be done as soon as the name is known. */
+  #wanted: Command | null = null;
+  #channel: BroadcastChannel | null = null;
+  #claim: Claim | null = null;
+  #connection: Connection | null = null;
+  /** Whether the connection is ours alone, because nobody knows yet who we are. */
+  #alone = false;
+  #given: { token: GivenToken; at: number } | null = null;
+  #unwatch: (() => void) | null = null;
+  #tell: ((happened: PageAction) => void) | null = null;
+  #offline = false;
+  #running = false;
+
+  constructor(
+    options: ConnectionOptions,
+    id: string,
+    /** One that nobody has asked for yet: how it stands before it is shared. */
+    { status, source }: Connection,
+    cursor: string | null,
+    parts: Parts,
+  ) {
+    this.#options = options;
+    this.#id = id;
+    this.#parts = parts;
+    this.#source = source;
+    this.#idle = this.#status = status;
+    this.#member = outside(id, options.since ?? "latest", cursor);
+  }
+
+  get cursor(): string | null {
+    return this.#member.cursor;
+  }
+
+  get status(): Status {
+    return this.#status;
+  }
+
+  do(command: Command): void {
+    if (this.#name !== null) this.#dispatch({ type: command });
+    else if (this.#alone) {
+      this.#connection?.do(command);
+      if (command === "disconnect") {
+        this.#alone = false;
+        this.#halt();
+      }
+    } else {
+      const waiting = this.#wanted !== null;
+      this.#wanted = command === "disconnect" ? null : command;
+      if (!waiting && this.#wanted !== null) void this.#begin();
+    }
+    this.#show();
+  }
+
+  async #begin(): Promise<void> {
+    const name = await this.#findName();
+    const command = this.#wanted;
+    this.#wanted = null;
+    if (command === null) return;
+    this.#name = name;
+    if (name === null) this.#goAlone(command);
+    else this.#dispatch({ type: command });
+  }
+
+  /** The name that lock and channel have: of everything that says what may be seen. */
+  async #findName(): Promise<string | null> {
+    const user = await this.#identity();
+    if (user === null) return null;
+    const { urls, headers, params } = this.#source;
+    // The number grows with the form of the messages: other versions are other tabs.
+    const text = JSON.stringify([1, urls.stream, user, { ...params, instanceId: null }, headers]);
+    const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+    const bytes = new Uint8Array(digest, 0, 16);
+    return `tidewire-${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+  }
+
+  /** Who is asking; null if that is not to be found out now. */
+  async #identity(): Promise<string | null> {
+    const { userId, token = null, getToken } = this.#options;
+    if (userId !== undefined) return `user ${userId}`;
+    try {
+      if (getToken !== undefined) this.#given = { token: await getToken(), at: Date.now() };
+    } catch {
+      // The connection will meet the same, and knows what to do about it.
+      return null;
+    }
+    const given = this.#given?.token ?? token;
+    if (given !== null) return subject(typeof given === "string" ? given : given.token);
+    const answer = await this.#poll("latest", {});
+    return answer && `user ${answer.userId}`;
+  }
+
+  #poll(
+    cursor: string,
+    params: Source["params"],
+    source = this.#connection?.source ?? this.#source,
+  ): Promise<PollAnswer | null> {
+    const link = { cursor, held: false } as Link;
+    return new Promise((resolve) => {
+      const tell = (signal: Signal) => resolve(signal.type === "answer" ? signal.answer : null);
+      this.#parts.poll({ ...source, params: { ...source.params, ...params } }, link, tell);
+    });
+  }
+
+  /** Connects for itself, until the server says who we are. */
+  #goAlone(command: Command): void {
+    this.#alone = true;
+    this.#connect(this.#member.cursor, (deliveries, before, { cursor, phase }) => {
+      this.#member = { ...this.#member, cursor };
+      this.#parts.deliver(deliveries);
+      if (phase === "open" && before.phase !== "open") void this.#join();
+      this.#show();
+    }).do(command);
+  }
+
+  async #join(): Promise<void> {
+    const connection = this.#connection;
+    const name = await this.#findName();
+    if (name === null || !this.#alone || connection !== this.#connection) return;
+    this.#alone = false;
+    this.#halt();
+    this.#name = name;
+    this.#dispatch({ type: "connect" });
+  }
+
+  #dispatch(action: MemberAction): void {
+    this.#queue.push(action);
+    if (this.#running) return;
+    this.#running = true;
+    try {
+      for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
+        const moment = { now: performance.now(), random: Math.random() };
+        const { member, effects } = step(this.#member, next, moment);
+        this.#member = member;
+        const { role } = member;
+        if (role !== "out") this.#unwatch ??= this.#parts.watchPage((type) => this.#happened(type));
+        for (const effect of effects) this.#perform(effect);
+        this.#keepTimers();
+        if (role !== "following" && role !== "leading") this.#close();
+        this.#show();
+      }
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  #close(): void {
+    this.#channel?.close();
+    this.#channel = null;
+    if (this.#member.role === "out") {
+      this.#unwatch?.();
+      this.#unwatch = null;
+    }
+  }
+
+  #perform(effect: MemberEffect): void {
+    switch (effect.type) {
+      case "post":
+        this.#open().postMessage(effect.text);
+        return;
+      case "lock":
+        this.#open();
+        this.#lock(effect.steal);
+        return;
+      case "unlock":
+        this.#unlock(effect.after);
+        return;
+      case "run":
+        this.#run(effect.cursor, effect.command);
+        return;
+      case "command":
+        this.#connection?.do(effect.command);
+        return;
+      case "halt":
+        this.#halt();
+        return;
+      case "page":
+        this.#tell?.(effect.happened);
+        return;
+      case "read":
+        void this.#read(effect);
+        return;
+      case "deliver":
+        this.#parts.deliver(effect.deliveries);
+        return;
+    }
+  }
+
+  #open(): BroadcastChannel {
+    if (this.#channel !== null) return this.#channel;
+    const channel = new BroadcastChannel(this.#name as string);
+    channel.onmessage = ({ data }) => {
+      if (channel !== this.#channel || typeof data !== "string") return;
+      this.#dispatch({ type: "message", message: JSON.parse(data) as Message, size: data.length });
+    };
+    this.#channel = channel;
+    return channel;
+  }
+
+  #lock(steal: boolean): void {
+    this.#unlock(0);
+    const controller = new AbortController();
+    const claim: Claim = { controller, release: () => controller.abort() };
+    this.#claim = claim;
+    const current = () => claim === this.#claim;
+    navigator.locks
+      .request(this.#name as string, steal ? { steal } : { signal: controller.signal }, () => {
+        if (!current()) return;
+        const held = new Promise<void>((release) => {
+          claim.release = release;
+        });
+        this.#dispatch({ type: "granted" });
+        return held;
+      })
+      .catch(() => {
+        // Let go of by us; or taken from us.
+        if (!current()) return;
+        this.#claim = null;
+        this.#dispatch({ type: "robbed" });
+      });
+  }
+
+  #unlock(after: number): void {
+    const claim = this.#claim;
+    this.#claim = null;
+    if (claim === null) return;
+    if (after > 0) setTimeout(() => claim.release(), after);
+    else claim.release();
+  }
+
+  #run(cursor: string | null, command: Command): void {
+    const connection = this.#connect(cursor, (deliveries, { cursor: from }, { cursor }) => {
+      const { status } = connection;
+      this.#dispatch({ type: "moved", from, cursor, deliveries, status });
+    });
+    connection.do(command);
+  }
+
+  #connect(cursor: string | null, listener: Listener): Connection {
+    const { getToken } = this.#options;
+    const connection: Connection = new this.#parts.Connection(
+      getToken ? { ...this.#options, getToken: () => this.#getToken(getToken) } : this.#options,
+      this.#id,
+      cursor,
+      (...heard) => {
+        if (connection === this.#connection) listener(...heard);
+      },
+      (tell) => this.#attend(tell),
+    );
+    this.#connection = connection;
+    return connection;
+  }
+
+  /** The page of the leader is all pages. */
+  #attend(tell: (happened: PageAction) => void): () => void {
+    if (this.#alone) return this.#parts.watchPage(tell);
+    this.#tell = tell;
+    if (this.#offline) tell("offline");
+    return () => {
+      this.#tell = null;
+    };
+  }
+
+  #happened(type: PageAction): void {
+    if (type !== "online" && type !== "offline") this.#dispatch({ type });
+    else {
+      this.#offline = type === "offline";
+      this.#tell?.(type);
+    }
+  }
+
+  #getToken(get: () => GivenToken | Promise<GivenToken>): GivenToken | Promise<GivenToken> {
+    const given = this.#given;
+    this.#given = null;
+    return given !== null && Date.now() - given.at < FRESH ? given.token : get();
+  }
+
+  #halt(): void {
+    const connection = this.#connection;
+    this.#connection = null;
+    connection?.do("disconnect");
+  }
+
+  async #read({ to, from, until }: MemberEffect & { type: "read" }): Promise<void> {
+    const connection = this.#connection;
+    const answer = await this.#poll(from ?? "latest", { until });
+    if (connection === this.#connection) this.#dispatch({ type: "read", to, from, answer });
+  }
+
+  #keepTimers(): void {
+    const { timers } = this.#member;
+    for (const [timer, { due, handle }] of this.#timers) {
+      if (timers[timer] === due) continue;
+      clearTimeout(handle);
+      this.#timers.delete(timer);
+    }
+    for (const [timer, due] of Object.entries(timers) as [MemberTimer, number][]) {
+      if (this.#timers.has(timer)) continue;
+      const ring = () => {
+        this.#timers.delete(timer);
+        this.#dispatch({ type: "timer", timer });
+      };
+      this.#timers.set(timer, {
+        due,
+        handle: setTimeout(ring, Math.ceil(due - performance.now())),
+      });
+    }
+  }
+
+  #show(): void {
+    const status = this.#look();
+    const names = Object.keys(status) as (keyof Status)[];
+    if (names.every((name) => status[name] === this.#status[name])) return;
+    this.#status = status;
+    this.#parts.changed();
+  }
+
+  #look(): Status {
+    const idle = this.#idle;
+    const { role, joined, status, cursor } = this.#member;
+    if (this.#alone && this.#connection) return this.#connection.status;
+    if (this.#wanted !== null) return { ...idle, connectionStatus: "connecting" };
+    if (role === "frozen") return { ...idle, connectionStatus: "offline", reason: "freeze" };
+    if (role === "out") return status ?? { ...idle, reason: this.#name && "disconnect" };
+    const connectionStatus = cursor === null ? "connecting" : "reconnecting";
+    return {
+      ...(joined && status !== null ? status : { ...idle, connectionStatus }),
+      role: role === "leading" ? "leader" : "follower",
+    };
+  }
+}
+
+/** Whose a token is; that of no known form is its own. */
+function subject(token: string): string {
+  try {
+    const claims = atob((token.split(".")[1] ?? "").replace(/-/g, "+").replace(/_/g, "/"));
+    return `user ${JSON.parse(claims).sub}`;
+  } catch {
+    return `token ${token}`;
+  }
+}
