@@ -468,7 +468,10 @@ function hearAsFollower(draft: Draft, message: Message, size: number): void {
   if (message.kind === "page" && message.to !== draft.id) return;
   const fresh = draft.leader !== message.by;
   draft.leader = message.by;
-  draft.status = message.status;
+  // The same object as long as it says the same.
+  if (JSON.stringify(message.status) !== JSON.stringify(draft.status)) {
+    draft.status = message.status;
+  }
   draft.unseen = message.hidden;
   delete draft.timers.rob;
   draft.timers.ask = draft.now + QUIET;

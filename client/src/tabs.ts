@@ -35,6 +35,9 @@ type PageAction = Parameters<Parameters<typeof watchPage>[0]>[0];
 /** A token that was asked for to see whose it is serves for the connection, if that is at once. */
 const FRESH = 60_000;
 
+/** Nobody waits longer to learn who is asking, in milliseconds. */
+const IDENTITY = 5_000;
+
 /** A request for the lock. */
 interface Claim {
   readonly controller: AbortController;
@@ -53,6 +56,8 @@ export class Tabs {
   #member: Member;
   #status: Status;
   #name: string | null = null;
+  /** Whose events they are. */
+  #user: string | null = null;
   /** What is to be done as soon as the name is known. */
   #wanted: Command | null = null;
   #channel: BroadcastChannel | null = null;
@@ -91,7 +96,7 @@ export class Tabs {
   }
 
   do(command: Command): void {
-    if (this.#name !== null) this.#dispatch({ type: command });
+    if (this.#member.role !== "out") this.#dispatch({ type: command });
     else if (this.#alone) {
       this.#connection?.do(command);
       if (command === "disconnect") {
@@ -107,6 +112,7 @@ export class Tabs {
   }
 
   async #begin(): Promise<void> {
+    // Each time: whoever connects now may be somebody else.
     const name = await this.#findName();
     const command = this.#wanted;
     this.#wanted = null;
@@ -118,7 +124,8 @@ export class Tabs {
 
   /** The name that lock and channel have: of everything that says what may be seen. */
   async #findName(): Promise<string | null> {
-    const user = await this.#identity();
+    const user = await within(IDENTITY, this.#identity());
+    this.#user = user;
     if (user === null) return null;
     const { urls, headers, params } = this.#source;
     // The number grows with the form of the messages: other versions are other tabs.
@@ -139,7 +146,7 @@ export class Tabs {
       return null;
     }
     const given = this.#given?.token ?? token;
-    if (given !== null) return subject(typeof given === "string" ? given : given.token);
+    if (given !== null) return subject(given);
     const answer = await this.#poll("latest", {});
     return answer && `user ${answer.userId}`;
   }
@@ -323,10 +330,20 @@ export class Tabs {
     }
   }
 
-  #getToken(get: () => GivenToken | Promise<GivenToken>): GivenToken | Promise<GivenToken> {
+  async #getToken(get: () => GivenToken | Promise<GivenToken>): Promise<GivenToken> {
     const given = this.#given;
     this.#given = null;
-    return given !== null && Date.now() - given.at < FRESH ? given.token : get();
+    if (given !== null && Date.now() - given.at < FRESH) return given.token;
+    const token = await get();
+    if (this.#options.userId === undefined && subject(token) !== this.#user) this.#part();
+    return token;
+  }
+
+  /** The page has become another user's: what it is given from now on is not for the others. */
+  #part(): void {
+    if (this.#member.role !== "leading") return;
+    this.#dispatch({ type: "disconnect" });
+    this.do("connect");
   }
 
   #halt(): void {
@@ -344,21 +361,24 @@ export class Tabs {
   #keepTimers(): void {
     const { timers } = this.#member;
     for (const [timer, { due, handle }] of this.#timers) {
-      if (timers[timer] === due) continue;
+      const wanted = timers[timer];
+      // One that is due later is let ring, and set again then: each message moves it.
+      if (wanted !== undefined && wanted >= due) continue;
       clearTimeout(handle);
       this.#timers.delete(timer);
     }
     for (const [timer, due] of Object.entries(timers) as [MemberTimer, number][]) {
-      if (this.#timers.has(timer)) continue;
-      const ring = () => {
-        this.#timers.delete(timer);
-        this.#dispatch({ type: "timer", timer });
-      };
-      this.#timers.set(timer, {
-        due,
-        handle: setTimeout(ring, Math.ceil(due - performance.now())),
-      });
+      if (!this.#timers.has(timer)) this.#set(timer, due);
     }
+  }
+
+  #set(timer: MemberTimer, due: number): void {
+    const ring = () => {
+      this.#timers.delete(timer);
+      this.#dispatch({ type: "timer", timer });
+    };
+    const handle = setTimeout(ring, Math.ceil(due - performance.now()));
+    this.#timers.set(timer, { due, handle });
   }
 
   #show(): void {
@@ -385,11 +405,27 @@ export class Tabs {
 }
 
 /** Whose a token is; that of no known form is its own. */
-function subject(token: string): string {
+function subject(given: GivenToken): string {
+  const token = typeof given === "string" ? given : given.token;
   try {
-    const claims = atob((token.split(".")[1] ?? "").replace(/-/g, "+").replace(/_/g, "/"));
-    return `user ${JSON.parse(claims).sub}`;
+    const part = token.split(".")[1] ?? "";
+    const { sub } = JSON.parse(atob(part.replace(/-/g, "+").replace(/_/g, "/")));
+    if (typeof sub === "string") return `user ${sub}`;
   } catch {
-    return `token ${token}`;
+    // It is none that says it.
+  }
+  return `token ${token}`;
+}
+
+/** What comes within `delay`; null if nothing does. */
+async function within<Value>(delay: number, coming: Promise<Value>): Promise<Value | null> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<null>((resolve) => {
+    timer = setTimeout(() => resolve(null), delay);
+  });
+  try {
+    return await Promise.race([coming, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }
