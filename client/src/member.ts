@@ -37,7 +37,7 @@ export type Role = "out" | "frozen" | "following" | "leading";
 export type MemberTimer = "ask" | "rob" | "relieve";
 
 /** A leader is asked whether it is there when it was silent for so long, in milliseconds. */
-export const QUIET = 20_000;
+export const QUIET = 10_000;
 /** It is robbed when it does not answer within so long, */
 export const ANSWER = 5_000;
 /** and up to so much longer, so that not all rob it at once. */
@@ -82,11 +82,18 @@ export interface Member {
 }
 
 /** What tabs tell one another. */
-export type Message = { readonly by: string } & (
-  | { readonly kind: "hello"; readonly at: string | null; readonly hidden: boolean }
+export type Message = { readonly by: string } & /** `quiet`: whether nothing was heard for long. */
+(
+  | {
+      readonly kind: "hello";
+      readonly at: string | null;
+      readonly hidden: boolean;
+      readonly quiet: boolean;
+    }
   | { readonly kind: "bye" }
   | { readonly kind: "ask"; readonly command: Command }
-  | ({ readonly kind: "lead" } & Told)
+  /** `begins`: whether it has just begun to lead, and has heard of nobody yet. */
+  | ({ readonly kind: "lead"; readonly begins: boolean } & Told)
   | ({ readonly kind: "news" } & Told & Step)
   | ({ readonly kind: "page"; readonly to: string; readonly last: boolean } & Told & Step)
 );
@@ -264,15 +271,15 @@ function post(draft: Draft, message: Unsigned<Message>): number {
   return text.length;
 }
 
-function hello(draft: Draft): void {
-  post(draft, { kind: "hello", at: place(draft), hidden: draft.hidden });
+function hello(draft: Draft, quiet = false): void {
+  post(draft, { kind: "hello", at: place(draft), hidden: draft.hidden, quiet });
   draft.asked = true;
   delete draft.timers.ask;
   draft.timers.rob ??= draft.now + ANSWER + Math.round(draft.random * ANSWER_SPREAD);
 }
 
-function lead(draft: Draft): void {
-  post(draft, { kind: "lead", ...told(draft) });
+function lead(draft: Draft, begins = false): void {
+  post(draft, { kind: "lead", begins, ...told(draft) });
 }
 
 function told(draft: Draft): Told {
@@ -332,7 +339,7 @@ function rise(draft: Draft): void {
   draft.effects.push({ type: "run", command: draft.wanted ?? "connect", cursor: draft.cursor });
   draft.wanted = null;
   show(draft, draft.hidden);
-  lead(draft);
+  lead(draft, true);
 }
 
 /** Somebody took the lock: we did not answer. Perhaps before we knew that it was ours. */
@@ -446,7 +453,9 @@ function hearAsLeader(draft: Draft, message: Message): void {
       const was = draft.hidden && draft.seen.size === 0;
       if (message.hidden) draft.seen.delete(by);
       else draft.seen.add(by);
-      if (was !== (draft.hidden && draft.seen.size === 0)) show(draft, was);
+      // Where nothing is heard, our own timers may sleep in a hidden page.
+      const awaited = message.quiet && !message.hidden;
+      if (awaited || was !== (draft.hidden && draft.seen.size === 0)) show(draft, was);
       // What it is being brought already it has, or says so when that has come.
       if (!draft.joiners.get(by)?.asked) bring(draft, by, message.at);
       // Reading may take a while.
@@ -466,7 +475,6 @@ function hearAsLeader(draft: Draft, message: Message): void {
 function hearAsFollower(draft: Draft, message: Message, size: number): void {
   if (!("cursor" in message)) return;
   if (message.kind === "page" && message.to !== draft.id) return;
-  const fresh = draft.leader !== message.by;
   draft.leader = message.by;
   // The same object as long as it says the same.
   if (JSON.stringify(message.status) !== JSON.stringify(draft.status)) {
@@ -477,8 +485,7 @@ function hearAsFollower(draft: Draft, message: Message, size: number): void {
   draft.timers.ask = draft.now + QUIET;
   watchLeader(draft);
   if (message.kind === "lead") {
-    // Another leader does not know of us.
-    if (fresh) hello(draft);
+    if (message.begins) hello(draft);
     return;
   }
   const last = message.kind === "page" && message.last;
@@ -522,6 +529,6 @@ function ring(draft: Draft, timer: MemberTimer): void {
   const due = draft.timers[timer];
   if (due === undefined || due > draft.now) return;
   delete draft.timers[timer];
-  if (timer === "ask") hello(draft);
+  if (timer === "ask") hello(draft, true);
   else draft.effects.push({ type: "lock", steal: true });
 }

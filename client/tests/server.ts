@@ -10,6 +10,19 @@ const COMMAND =
 
 const SECRET = "of tests which keep nothing from anybody";
 
+export interface ServerOptions {
+  /** That of one that has gone; else a free one. */
+  port?: string;
+  /** Where the log is; else in memory. */
+  log?: string;
+  /** Development mode, where `userId` says who asks. `false`: only tokens do. Default: true. */
+  dev?: boolean;
+  /** How many processes serve; several need a log that they share. */
+  workers?: number;
+  /** Further settings, by the names of their environment variables. */
+  settings?: Readonly<Record<string, string>>;
+}
+
 export class Server {
   readonly url: string;
   readonly #process: ChildProcess;
@@ -20,13 +33,20 @@ export class Server {
   }
 
   /** Starts one on a free port, or on that of one that has gone. */
-  static async start(port = "0"): Promise<Server> {
-    const child = spawn(COMMAND, ["serve", "--dev", "--port", port], {
+  static async start(given: string | ServerOptions = {}): Promise<Server> {
+    const options = typeof given === "string" ? { port: given } : given;
+    const { port = "0", log, dev = true, workers, settings }: ServerOptions = options;
+    const words = ["serve", "--port", port];
+    if (dev) words.push("--dev");
+    if (log !== undefined) words.push("--log", log);
+    if (workers !== undefined) words.push("--workers", String(workers));
+    const child = spawn(COMMAND, words, {
       env: {
         ...process.env,
         SSE_JWT_SECRET: SECRET,
         TIDEWIRE_RATE_LIMITS: "off",
         TIDEWIRE_PING_INTERVAL: "1",
+        ...settings,
       },
       stdio: ["ignore", "pipe", "pipe"],
     });
@@ -59,14 +79,14 @@ export class Server {
   /** Publishes numbered events, in one go, and returns their ids. */
   async publish(numbers: number[], rest: Record<string, unknown> = {}): Promise<string[]> {
     const events = numbers.map((n) => ({ type: "counted", data: { n }, ...rest }));
-    const response = await fetch(
-      `${this.url}/api/realtime/publish?userId=publisher&permissions=publish`,
-      {
-        method: "POST",
-        headers: { "Content-Type": "application/json" },
-        body: JSON.stringify({ events }),
+    const response = await fetch(`${this.url}/api/realtime/publish`, {
+      method: "POST",
+      headers: {
+        Authorization: `Bearer ${this.token("publisher", 60, ["publish"])}`,
+        "Content-Type": "application/json",
       },
-    );
+      body: JSON.stringify({ events }),
+    });
     if (!response.ok) throw new Error(await response.text());
     return ((await response.json()) as { ids: string[] }).ids;
   }
@@ -79,17 +99,19 @@ export class Server {
   }
 
   async cursor(): Promise<string> {
-    const response = await fetch(`${this.url}/api/realtime/cursor?userId=publisher`);
+    const response = await fetch(`${this.url}/api/realtime/cursor`, {
+      headers: { Authorization: `Bearer ${this.token("publisher", 60)}` },
+    });
     return ((await response.json()) as { cursor: string }).cursor;
   }
 
   /** A token that the server takes, for so many seconds. */
-  token(user: string, seconds: number): string {
+  token(user: string, seconds: number, permissions: readonly string[] = []): string {
     const now = Math.floor(Date.now() / 1000);
     const claims = {
       sub: user,
       roles: [],
-      permissions: [],
+      permissions,
       topics: [],
       iat: now,
       exp: now + seconds,

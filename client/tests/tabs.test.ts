@@ -186,6 +186,17 @@ describe("tabs", () => {
     expect(browser.leaders).toEqual([other]);
   });
 
+  test("that are seen and hear nothing wake one that nobody sees", () => {
+    const { browser, leader, others } = tabs(2);
+    const [other] = others as [Tab];
+    browser.act(leader, { type: "hidden" });
+    browser.settle();
+    const { looked } = leader;
+    browser.ring(other); // asks
+    browser.settle();
+    expect(leader.looked).toBe(looked + 1);
+  });
+
   test("do not relieve one that is seen itself, nor if they are not", () => {
     const { browser, leader, others } = tabs(2);
     const [other] = others as [Tab];

@@ -47,6 +47,8 @@ export class Tab {
   /** What its connection was told to do, and whether it believes that nobody looks. */
   readonly commands: Command[] = [];
   hidden = false;
+  /** How often it was told that somebody looks. */
+  looked = 0;
   /** The number of what it asked of the lock; 0: nothing. */
   claim = 0;
 
@@ -288,6 +290,7 @@ export class Browser {
         return;
       case "page":
         tab.hidden = effect.happened === "hidden";
+        if (!tab.hidden) tab.looked += 1;
         return;
       case "halt":
         tab.connection = null;
