@@ -22,6 +22,9 @@ ALLOWED: dict[str, frozenset[str]] = {
     "auth": frozenset({"core"}),
     "health": frozenset({"core"}),
     "client": frozenset({"core", "logs"}),
+    "outbox": frozenset({"core", "client"}),
+    # For tests of applications: it has what these have.
+    "pytest": frozenset({"core", FACE}),
     "http": frozenset({"core", "logs", "transports", "auth", "health"}),
     "serve": frozenset({"core", "logs", "transports", "auth", "health", "http", "client"}),
     FACE: frozenset({"core", "http"}),
@@ -109,6 +112,9 @@ def test_every_part_of_the_package_is_found() -> None:
         ("tidewire.client.stream", "from tidewire.serve import cli"),
         ("tidewire.http.app", "from tidewire.serve.server import run"),
         ("tidewire.http.app", "from tidewire.client.stream import Stream"),
+        ("tidewire.outbox.relay", "from tidewire.http.app import Tidewire"),
+        ("tidewire.outbox.relay", "from tidewire import Tidewire"),
+        ("tidewire.pytest", "from tidewire.http.app import Tidewire"),
         ("tidewire.version", "from tidewire.core.event import Event"),
         ("tidewire.utils.text", ""),
     ],
@@ -127,6 +133,8 @@ def test_an_arrow_that_is_not_drawn_is_refused(module: str, source: str) -> None
         ("tidewire.client.stream", "from tidewire.core.position import Cursor"),
         ("tidewire.http.service", "from tidewire.logs import open_log"),
         ("tidewire.serve.doctor", "from tidewire.client.stream import Stream"),
+        ("tidewire.outbox.relay", "from tidewire.client.backoff import Backoff"),
+        ("tidewire.pytest", "from tidewire import Tidewire"),
     ],
 )
 def test_a_drawn_arrow_is_let_through(module: str, source: str) -> None:

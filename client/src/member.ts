@@ -82,8 +82,9 @@ export interface Member {
 }
 
 /** What tabs tell one another. */
-export type Message = { readonly by: string } & /** `quiet`: whether nothing was heard for long. */
-(
+export type Message = {
+  readonly by: string;
+} /** `quiet`: whether nothing was heard for long. */ & (
   | {
       readonly kind: "hello";
       readonly at: string | null;

@@ -611,6 +611,7 @@ function down(draft: Draft): "fallback_polling" | "retry" {
 
 /** A stream that is tried beside the polls says something. */
 function hearProbe(draft: Draft, probe: Link, signal: Signal): void {
+  if (signal.type === "retry") return;
   // One that starts with a gap would announce what the polls will find themselves, or did not miss.
   if (signal.type !== "control" || signal.control.type !== "connected" || signal.cursor === null) {
     dropProbe(draft, signal.type === "failed" ? signal.failure.retryAfter : null);

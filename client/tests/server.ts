@@ -4,9 +4,14 @@ import { createHmac, randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { expect, vi } from "vitest";
 
 const COMMAND =
   process.env.TIDEWIRE ?? fileURLToPath(new URL("../../.venv/bin/tidewire", import.meta.url));
+
+/** Where a proxy listens and, after a space, the port that it asks: servers are started there, and
+ *  spoken to through it. Without it, directly. */
+const [PROXY, BEHIND] = process.env.BEHIND_PROXY?.split(" ") ?? [];
 
 const SECRET = "of tests which keep nothing from anybody";
 
@@ -25,17 +30,19 @@ export interface ServerOptions {
 
 export class Server {
   readonly url: string;
+  readonly port: string;
   readonly #process: ChildProcess;
 
-  private constructor(url: string, child: ChildProcess) {
-    this.url = url;
+  private constructor(listens: string, child: ChildProcess) {
+    this.url = PROXY ?? listens;
+    this.port = new URL(listens).port;
     this.#process = child;
   }
 
   /** Starts one on a free port, or on that of one that has gone. */
   static async start(given: string | ServerOptions = {}): Promise<Server> {
     const options = typeof given === "string" ? { port: given } : given;
-    const { port = "0", log, dev = true, workers, settings }: ServerOptions = options;
+    const { port = BEHIND ?? "0", log, dev = true, workers, settings }: ServerOptions = options;
     const words = ["serve", "--port", port];
     if (dev) words.push("--dev");
     if (log !== undefined) words.push("--log", log);
@@ -60,13 +67,11 @@ export class Server {
       if (url === undefined) continue;
       // Nobody reads the rest; it must not be held up by that.
       child.stdout.resume();
-      return new Server(url, child);
+      const server = new Server(url, child);
+      if (PROXY !== undefined) await answers(PROXY);
+      return server;
     }
     throw new Error(`${COMMAND} did not start (TIDEWIRE names another):\n${complaint}`);
-  }
-
-  get port(): string {
-    return new URL(this.url).port;
   }
 
   async stop(signal: "SIGTERM" | "SIGKILL" = "SIGTERM"): Promise<void> {
@@ -124,4 +129,10 @@ export class Server {
       .join(".");
     return `${text}.${createHmac("sha256", SECRET).update(text).digest("base64url")}`;
   }
+}
+
+/** Waits until a proxy has found the server behind it. */
+async function answers(proxy: string): Promise<void> {
+  const options = { timeout: 10_000, interval: 20 };
+  await vi.waitFor(async () => expect((await fetch(`${proxy}/readyz`)).status).toBe(200), options);
 }

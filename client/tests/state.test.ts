@@ -534,6 +534,12 @@ describe("a probe", () => {
     expect(story.state.overlap.size).toBe(0);
   });
 
+  test("is not given up because it says first when to come back", () => {
+    const story = stories.opening().tell(LIMITED).ring("next").ring("probe");
+    story.probe({ type: "retry", after: 3_000 });
+    expect(story.state.probe).not.toBeNull();
+  });
+
   test.each([
     ["fails", (story: Story) => story.probe(failed())],
     ["stays mute", (story: Story) => story.ring("probeOpen")],

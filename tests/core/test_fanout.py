@@ -42,7 +42,7 @@ def delivered(made: list[Entry], *readers: Reader) -> list[bytes | None]:
     for each in readers:
         index.add(each)
     found = {}
-    for data, alike in fan_out(made, [entry.id for entry in made], index, Frames()):
+    for data, alike, _ in fan_out(made, [entry.id for entry in made], index, Frames()):
         for each in _readers(alike):
             assert each not in found
             found[each] = data
@@ -120,7 +120,7 @@ def test_the_index_may_change_while_it_is_gone_through() -> None:
     for each in readers:
         index.add(each)
     got = []
-    for _, alike in fan_out(entries(EVERYONE), ["a cursor"], index, Frames()):
+    for _, alike, _ in fan_out(entries(EVERYONE), ["a cursor"], index, Frames()):
         for each in tuple(_readers(alike)):
             index.remove(each)
             got.append(each)

@@ -18,15 +18,16 @@ from tests.http.server import until
 from tests.redisserver import Redis
 from tests.tcpproxy import Proxy, tcp_proxy
 from tidewire.core.control import (
+    Answer,
     Attendance,
     ChangeIdentity,
     Command,
     Disconnect,
     Displace,
     Forget,
+    Inquire,
     Refuse,
     Renew,
-    Renewed,
     Revoke,
 )
 from tidewire.core.errors import LogAway
@@ -153,7 +154,8 @@ COMMANDS: dict[str, st.SearchStrategy[Command]] = {
         st.booleans(),
     ),
     "Renew": st.builds(Renew, _names, _identities, _names),
-    "Renewed": st.builds(Renewed, _names, st.none() | _ms, _names, _names),
+    "Inquire": st.builds(Inquire, _names, _figures, _names, _names),
+    "Answer": st.builds(Answer, _names, _names, _names),
 }
 
 

@@ -84,7 +84,13 @@ class VerificationKey:
 
 
 class Jwks:
-    """Keeps an issuer's keys, and reads them again when a token names one that is not there."""
+    """Keeps an issuer's keys, and reads them again when a token names one that is not there.
+
+    Attributes:
+        algorithms: what its tokens may be signed with.
+    """
+
+    algorithms: Final = ALGORITHMS
 
     def __init__(self, source: str | Path, *, clock: Clock, journal: Journal | None = None) -> None:
         """Reads nothing yet.
@@ -149,7 +155,10 @@ class Jwks:
         except Exception as error:
             # Whatever it was, the keys that were good stay good until the next try.
             self._journal.note(
-                "An issuer's keys could not be read", error=error, source=_shown(self._source)
+                "An issuer's keys could not be read",
+                error=error,
+                code="KEYS_UNREAD",
+                source=_shown(self._source),
             )
         finally:
             self._reading = None

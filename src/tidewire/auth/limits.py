@@ -9,27 +9,43 @@ import asyncio
 import hashlib
 import json
 import math
+import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, cast
-
-import limits
-from limits.errors import StorageError
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from tidewire.auth.windows import Allowance, MovingWindow
 from tidewire.core.clock import Clock
 from tidewire.core.errors import ConfigurationError
 from tidewire.core.journal import Journal
 
+# The library only where a rate is written in its own way, or Redis counts: to import it takes as
+# long as to make the application.
 if TYPE_CHECKING:
+    from limits import RateLimitItem
     from limits.aio.strategies import MovingWindowRateLimiter
     from redis.asyncio import BlockingConnectionPool
 
-Rates = Mapping[str, limits.RateLimitItem]
-
 SETTING: Final = "TIDEWIRE_RATE_LIMITS"
 REDIS_SETTING: Final = "RATE_LIMIT_REDIS_URL"
+
+MINUTE: Final = 60
+_PLAIN: Final = re.compile(r"([0-9]{1,6})/minute")
+"""As all defaults are written."""
+
+
+class Rate(NamedTuple):
+    """At most ``amount`` hits in any ``seconds``."""
+
+    amount: int
+    seconds: int
+
+    def get_expiry(self) -> int:
+        """The seconds, by the library's name for them."""
+        return self.seconds
+
+
+Rates = Mapping[str, Rate]
 
 DEFAULTS: Final = {
     "connect": "60/minute",
@@ -65,7 +81,7 @@ REDIS_REST_SECONDS: Final = 5.0
 REDIS_CONNECTIONS: Final = 4
 
 
-def parse_rates(text: str) -> dict[str, limits.RateLimitItem]:
+def parse_rates(text: str) -> dict[str, Rate]:
     """The rates that a setting names, such as ``connect=60/minute,poll=off``; those that it
     does not name are as in `DEFAULTS`. Empty for ``off``.
 
@@ -86,20 +102,27 @@ def parse_rates(text: str) -> dict[str, limits.RateLimitItem]:
     return {name: _parse_rate(name, rate) for name, rate in told.items() if rate != "off"}
 
 
-def _parse_rate(name: str, text: str) -> limits.RateLimitItem:
-    try:
-        # In the library's own notation there may be several, divided by semicolons.
-        (item,) = limits.parse_many(text)
-    except ValueError:
-        item = None
-    if item is None or not 0 < item.amount <= MAX_AMOUNT or item.get_expiry() > MAX_SECONDS:
+def _parse_rate(name: str, text: str) -> Rate:
+    rate = _read_rate(text)
+    if rate is None or not 0 < rate.amount <= MAX_AMOUNT or rate.seconds > MAX_SECONDS:
         raise ConfigurationError(
             f"{SETTING}: {name}={text!r} is not a rate. Give a number from 1 to {MAX_AMOUNT} and "
             "a time of at most a day, such as '60/minute' or '5/10 seconds', or 'off'."
         )
-    # Each rate counts apart from the others, also where they allow the same.
-    item.namespace = name
-    return item
+    return rate
+
+
+def _read_rate(text: str) -> Rate | None:
+    if plain := _PLAIN.fullmatch(text):
+        return Rate(int(plain[1]), MINUTE)
+    import limits
+
+    try:
+        # In the library's own notation there may be several, divided by semicolons.
+        (item,) = limits.parse_many(text)
+    except ValueError:
+        return None
+    return Rate(item.amount, item.get_expiry())
 
 
 class RateLimits:
@@ -116,10 +139,11 @@ class RateLimits:
         self._rates = {**rates}
         for name, factor in (("poll", INSTANCES), ("auth", BURST)):
             if name in rates:
-                self._rates[name + OF_ALL] = _multiplied(rates[name], factor)
+                rate = rates[name]
+                self._rates[name + OF_ALL] = rate._replace(amount=rate.amount * factor)
         self._here = {
-            name: MovingWindow(item.amount, item.get_expiry(), clock)
-            for name, item in self._rates.items()
+            name: MovingWindow(rate.amount, rate.seconds, clock)
+            for name, rate in self._rates.items()
         }
         self._forgetting: asyncio.TimerHandle | None = None
         self._clock = clock
@@ -207,16 +231,21 @@ class RateLimits:
         if self._shared is None:
             self._shared = self._connect()
         shared = cast(_Shared, self._shared)
+        from limits.errors import StorageError
+
         try:
             async with asyncio.timeout(REDIS_SECONDS):
                 if not self._opened:
                     self._opened = True
                     await shared.open_all()
-                allowance = await shared.hit(self._rates[name], _hashed(key))
+                allowance = await shared.hit(name, _hashed(key))
         except (StorageError, OSError, TimeoutError) as error:
             if not self._away:
                 self._journal.note(
-                    "the Redis of the rate limits is away; this node counts alone", error=error
+                    "the Redis of the rate limits is away; this node counts alone",
+                    error=error,
+                    code="LIMITS_AWAY",
+                    next_try=round(REDIS_REST_SECONDS * 1000),
                 )
             self._away = True
             self._try_at = now + REDIS_REST_SECONDS
@@ -224,13 +253,14 @@ class RateLimits:
         if self._away:
             self._away = False
             self._try_at = 0.0
-            self._journal.note("the Redis of the rate limits is back")
+            self._journal.note("the Redis of the rate limits is back", recovered=["LIMITS_AWAY"])
         return allowance
 
     def _connect(self) -> "_Shared | None":
         if self._redis_url is None:
             return None
         # Only here: importing them takes a tenth of a second.
+        from limits import RateLimitItemPerSecond
         from limits.aio.storage import RedisStorage
         from limits.aio.strategies import MovingWindowRateLimiter
         from redis.asyncio import BlockingConnectionPool
@@ -260,17 +290,24 @@ class RateLimits:
             key_prefix="tidewire:limits",
             **options,
         )
-        return _Shared(MovingWindowRateLimiter(storage), pool)
+        # By their names, so that each rate counts apart from the others, also where they allow
+        # the same.
+        items = {
+            name: RateLimitItemPerSecond(rate.amount, rate.seconds, name)
+            for name, rate in self._rates.items()
+        }
+        return _Shared(items, MovingWindowRateLimiter(storage), pool)
 
 
-@dataclass(frozen=True, slots=True)
-class _Shared:
+class _Shared(NamedTuple):
     """Hits that are counted in Redis, by the library."""
 
+    items: Mapping[str, "RateLimitItem"]
     limiter: "MovingWindowRateLimiter"
     pool: "BlockingConnectionPool"
 
-    async def hit(self, item: limits.RateLimitItem, key: str) -> Allowance:
+    async def hit(self, name: str, key: str) -> Allowance:
+        item = self.items[name]
         granted = await self.limiter.hit(item, key)
         stats = await self.limiter.get_window_stats(item, key)
         # The library's script takes the time from who calls it. To whom was refused it is said
@@ -291,7 +328,3 @@ class _Shared:
 def _hashed(key: tuple[str, ...]) -> str:
     # Of one length whatever a client sends, and never the same for two keys.
     return hashlib.blake2b(json.dumps(key).encode(), digest_size=16).hexdigest()
-
-
-def _multiplied(item: limits.RateLimitItem, factor: int) -> limits.RateLimitItem:
-    return type(item)(item.amount * factor, item.multiples, item.namespace + OF_ALL)

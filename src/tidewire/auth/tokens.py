@@ -7,15 +7,9 @@ key never does, so neither can be taken for the other (RFC 8725 sections 2.1 and
 
 import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from joserfc import jwt
-from joserfc.errors import BadSignatureError, JoseError
-from joserfc.jwk import OctKey
-from joserfc.jws import JWSRegistry
-
-from tidewire.auth import jwks
 from tidewire.auth.claims import (
     OWN_TOKEN,
     SKEW_SECONDS,
@@ -24,7 +18,6 @@ from tidewire.auth.claims import (
     identity_of,
     time_of,
 )
-from tidewire.auth.jwks import Jwks, VerificationKey
 from tidewire.auth.verified import Verified, VerifiedTokens
 from tidewire.core.clock import Clock
 from tidewire.core.errors import (
@@ -41,6 +34,10 @@ from tidewire.core.errors import (
 )
 from tidewire.core.target import Identity
 
+if TYPE_CHECKING:
+    from tidewire.auth.jwks import Jwks, VerificationKey
+    from tidewire.auth.signatures import Signatures
+
 AUDIENCE: Final = "tidewire"
 TYPE: Final = "sse"
 LIFETIME_SECONDS: Final = 3600
@@ -52,11 +49,9 @@ MIN_SECRET_BYTES: Final = 32
 SKEW_MS: Final = SKEW_SECONDS * 1000
 
 _ALGORITHM: Final = "HS256"
-_HS256: Final = JWSRegistry(algorithms=[_ALGORITHM])
 
 
-@dataclass(frozen=True, slots=True)
-class IssuedToken:
+class IssuedToken(NamedTuple):
     """A token and when it ends and should be renewed, Unix milliseconds."""
 
     token: str
@@ -64,8 +59,7 @@ class IssuedToken:
     refresh_after: int
 
 
-@dataclass(frozen=True, slots=True)
-class TrustedIssuer:
+class TrustedIssuer(NamedTuple):
     """Somebody else whose tokens are good here.
 
     Attributes:
@@ -76,11 +70,11 @@ class TrustedIssuer:
         names: where its tokens name the user, roles, permissions and topics.
     """
 
-    keys: Jwks
+    keys: "Jwks"
     issuer: str | None = None
     audiences: tuple[str, ...] = (AUDIENCE,)
     type: str | None = None
-    names: ClaimNames = field(default_factory=ClaimNames)
+    names: ClaimNames = ClaimNames()
 
 
 class Tokens:
@@ -105,7 +99,7 @@ class Tokens:
                     f"{setting} holds a secret of {len(secret.encode())} bytes; HS256 needs at "
                     f"least {MIN_SECRET_BYTES}. Make one with: openssl rand -base64 32"
                 )
-        self._keys = [OctKey.import_key(secret) for secret in shared]
+        self._shared = tuple(shared)
         self._clock = clock
         self._setting = setting
         self._trusted = trusted
@@ -114,7 +108,19 @@ class Tokens:
     @property
     def can_sign(self) -> bool:
         """Whether there is a secret to sign with."""
-        return bool(self._keys)
+        return bool(self._shared)
+
+    def load(self) -> None:
+        """Loads what signs and verifies. It takes tens of milliseconds, which the first token
+        would wait for otherwise."""
+        _ = self._signatures
+
+    @cached_property
+    def _signatures(self) -> "Signatures":
+        # Here and not above: a development server is there before anybody shows it a token.
+        from tidewire.auth.signatures import Signatures
+
+        return Signatures(self._shared)
 
     def issue(
         self,
@@ -130,7 +136,7 @@ class Tokens:
         Raises:
             NotConfigured: there is no secret to sign with.
         """
-        if not self._keys:
+        if not self._shared:
             raise NotConfigured(f"Tokens cannot be signed: set {self._setting}.")
         now = self._clock.now() // 1000
         claims = {
@@ -145,7 +151,7 @@ class Tokens:
             "aud": AUDIENCE,
             "typ": TYPE,
         }
-        token = jwt.encode({"alg": _ALGORITHM}, claims, self._keys[0], [_ALGORITHM])
+        token = self._signatures.sign(claims)
         refresh = now + min(REFRESH_SECONDS, lifetime * 3 // 4)
         return IssuedToken(token, (now + lifetime) * 1000, refresh * 1000)
 
@@ -176,11 +182,11 @@ class Tokens:
     async def _verify(self, token: str, method: str) -> Verified:
         header = header_of(token)
         key: VerificationKey | None = None
-        if header.get("alg") == _ALGORITHM and self._keys:
+        if header.get("alg") == _ALGORITHM and self._shared:
             claims, names = self._signed(token), OWN_TOKEN
             _check_type(claims, TYPE)
             _check_audience(claims, (AUDIENCE,))
-        elif self._trusted is not None and header.get("alg") in list(jwks.ALGORITHMS):
+        elif self._trusted is not None and header.get("alg") in list(self._trusted.keys.algorithms):
             claims, key = await _signed_by(self._trusted, token, header)
             names = self._trusted.names
             if self._trusted.issuer is not None and claims.get("iss") != self._trusted.issuer:
@@ -197,16 +203,15 @@ class Tokens:
         return Verified(identity, begins_at, key)
 
     def _signed(self, token: str) -> dict[str, Any]:
-        for key in self._keys:
-            try:
-                return jwt.decode(token, key, registry=_HS256).claims
-            except (JoseError, ValueError, TypeError, RecursionError):
-                # What strangers send may fail in any of these ways before it is verified.
-                continue
-        raise InvalidToken("The token is malformed, or was not signed by a secret of this server.")
+        claims = self._signatures.claims(token)
+        if claims is None:
+            raise InvalidToken(
+                "The token is malformed, or was not signed by a secret of this server."
+            )
+        return claims
 
     def _wrong_algorithm(self) -> WrongAlgorithm:
-        taken = [_ALGORITHM] if self._keys else []
+        taken = [_ALGORITHM] if self._shared else []
         if self._trusted is not None:
             taken += ["RS256", "ES256", "EdDSA"]
         return WrongAlgorithm(f"The token's 'alg' must be {' or '.join(taken)}.")
@@ -236,7 +241,10 @@ def _kid(header: dict[str, Any]) -> str | None:
 
 async def _signed_by(
     trusted: TrustedIssuer, token: str, header: dict[str, Any]
-) -> tuple[dict[str, Any], VerificationKey]:
+) -> tuple[dict[str, Any], "VerificationKey"]:
+    # It is loaded already, by what has the issuer's keys.
+    from joserfc.errors import BadSignatureError, JoseError
+
     keys = await trusted.keys.find(_kid(header))
     fitting = [key for key in keys if key.fits(header["alg"])]
     if keys and not fitting:

@@ -7,11 +7,13 @@ clients of a node show theirs within seconds.
 import hashlib
 import secrets
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tidewire.auth.jwks import VerificationKey
 from tidewire.core.clock import Clock
 from tidewire.core.target import Identity
+
+if TYPE_CHECKING:
+    from tidewire.auth.jwks import VerificationKey
 
 MAX_TOKENS: Final = 50_000
 """How many tokens are remembered at most; about 200 bytes each beside the identity."""
@@ -33,7 +35,7 @@ class Verified(NamedTuple):
 
     identity: Identity
     begins_at: int
-    key: VerificationKey | None
+    key: "VerificationKey | None"
 
 
 class VerifiedTokens:

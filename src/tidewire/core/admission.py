@@ -1,7 +1,6 @@
 """Whether there is room for one more connection, and who is not let in for a while."""
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from tidewire.core.clock import Clock
 from tidewire.core.connections import Connection, Connections
@@ -15,8 +14,7 @@ REFUSED_SECONDS: Final = 60.0
 """How long an instance that was told to stay away is not let in."""
 
 
-@dataclass(frozen=True, slots=True)
-class Caps:
+class Caps(NamedTuple):
     """How many connections there may be at a time; 0 = no cap.
 
     Attributes:

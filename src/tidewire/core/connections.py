@@ -73,6 +73,7 @@ class Connection:
         connected_at: Unix milliseconds.
         opened: monotonic seconds of the same moment.
         client_type: what the client calls itself.
+        client_info: what else it says of itself.
         instance_id: a tab's own name; its new stream replaces its old one.
         id: 128 random bits, as hex.
         state: where it is in its life; changed by `happen` alone.
@@ -87,6 +88,7 @@ class Connection:
     connected_at: int
     opened: float
     client_type: str | None = None
+    client_info: str | None = None
     instance_id: str | None = None
     id: str = field(default_factory=new_client_id)
     state: ConnectionState = ConnectionState.CONNECTING

@@ -159,27 +159,42 @@ class Renew:
 
 
 @dataclass(frozen=True, slots=True)
-class Renewed:
-    """The answer to `Renew`, of the node that holds the stream.
+class Inquire:
+    """Say something to whoever asks.
+
+    Attributes:
+        what: the name of the question.
+        parameters: what is asked about, JSON.
+        reply: names the question, for the answers.
+        asker: the node that asks.
+    """
+
+    what: str
+    parameters: Mapping[str, Any]
+    reply: str
+    asker: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a node says to `Inquire` or `Renew`.
 
     Attributes:
         reply: the question that is answered.
-        expires_at: when the authority ends now, Unix milliseconds; None if it was refused.
-        fence: the cursor up to which the old identity was asked.
-        refused: why not, if it was refused.
+        node: which node says it.
+        content: what it says, packed (`tidewire.core.inquiry`).
     """
 
     reply: str
-    expires_at: int | None = None
-    fence: str = ""
-    refused: str = ""
+    node: str
+    content: str
 
 
 Decision: TypeAlias = Revoke | ChangeIdentity
 """What has to be known to nodes that start later."""
 
 Command: TypeAlias = (
-    Disconnect | Decision | Displace | Refuse | Forget | Attendance | Renew | Renewed
+    Disconnect | Decision | Displace | Refuse | Forget | Attendance | Renew | Inquire | Answer
 )
 Handler: TypeAlias = Callable[[Command], None]
 

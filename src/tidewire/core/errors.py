@@ -43,7 +43,9 @@ from typing import Any, ClassVar, Literal
 Category = Literal[
     "connection", "authentication", "rate_limit", "server", "client", "validation", "timeout"
 ]
+"""What kind of failure it is."""
 Recovery = Literal["retry", "refresh_token", "fallback_polling", "restart_connection", "none"]
+"""What a client does about a failure."""
 
 
 class TidewireError(Exception):

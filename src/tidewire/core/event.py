@@ -16,6 +16,7 @@ from tidewire.core.errors import EventTooLarge, InvalidEvent
 from tidewire.core.target import EVERYONE, Target
 
 Priority: TypeAlias = Literal["low", "normal", "high", "critical"]
+"""Information for the reader: it changes neither order nor delivery."""
 
 VERSION: Final = "1.0"
 MAX_TYPE_LENGTH: Final = 128

@@ -25,9 +25,10 @@ def groups(entries: Iterable[Entry], max_bytes: int) -> Iterator[list[Entry]]:
 
 def fan_out(
     entries: Sequence[Entry], cursors: Sequence[str], index: Index, frames: Frames
-) -> Iterator[tuple[bytes, Kin | Sequence[Reader]]]:
-    """Yields all that live readers get of the entries, joined, with those who get exactly that;
-    each reader once. ``cursors`` are those of the live readers, after each entry.
+) -> Iterator[tuple[bytes, Kin | Sequence[Reader], int]]:
+    """Yields all that live readers get of the entries, joined, with those who get exactly that,
+    and how many entries it is; each reader once. ``cursors`` are those of the live readers, after
+    each entry.
 
     A mask has one bit for each entry. Only readers that are named are looked at one by one;
     where nobody is, a whole kin gets the same. The index may change while this runs.
@@ -56,14 +57,15 @@ def fan_out(
         alike.setdefault(key, []).append(reader)
     for (mask, encoding), readers in alike.items():
         if mask:
-            yield join(mask, encoding), readers
+            yield join(mask, encoding), readers, mask.bit_count()
     if not everyone:
         return
     for kin in index.kins():
         mask = everyone & _wanted(entries, kin.types, wanted)
         if mask:
             data = join(mask, kin.encoding)
-            yield data, [each for each in kin.readers if each not in named] if named else kin
+            those = [each for each in kin.readers if each not in named] if named else kin
+            yield data, those, mask.bit_count()
 
 
 def _wanted(

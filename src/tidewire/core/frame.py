@@ -6,8 +6,7 @@ if the connection were cut before the data.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from tidewire.core.event import VERSION, encode_json
 from tidewire.core.log import Entry
@@ -18,8 +17,7 @@ def entry_json(entry: Entry) -> bytes:
     return b'{"id":"%b","timestamp":%d,%b' % (entry.id.encode(), entry.timestamp, entry.body)
 
 
-@dataclass(frozen=True, slots=True)
-class Control:
+class Control(NamedTuple):
     """A control event: an envelope without id, made for one stream and not in the log.
 
     Attributes:

@@ -19,11 +19,10 @@ import asyncio
 import contextlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from tidewire.core import notices
 from tidewire.core.clock import Clock
@@ -46,8 +45,10 @@ from tidewire.core.log import (
     Page,
     Recalling,
 )
+from tidewire.core.meter import Meter, NullMeter
 from tidewire.core.position import Cursor, Edge, Position, Since
 from tidewire.core.reader import HIGH_WATER, Kin, Reader, ReaderState
+from tidewire.core.recorder import What
 from tidewire.core.target import Identity
 
 MAX_READS: Final = 8
@@ -66,8 +67,12 @@ away."""
 _NUMBER: Final = attrgetter("number")
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+Change: TypeAlias = Callable[[What, Reader | None, Cursor, str | None, str | None], None]
+"""Takes what became of a reader, or of all that are live (None): what, where they stand, since
+where, and why."""
+
+
+class Place(NamedTuple):
     """Where a reader starts.
 
     Attributes:
@@ -82,8 +87,12 @@ class Place:
 class Hub:
     """One node's view of the log, and the readers who share it."""
 
-    def __init__(self, log: EventLog, *, clock: Clock, journal: Journal) -> None:
+    def __init__(
+        self, log: EventLog, *, clock: Clock, journal: Journal, meter: Meter | None = None
+    ) -> None:
         self.log = log
+        self.on_change: Change = _unheeded
+        """Called when a reader falls behind or has caught up, and with every gap."""
         # Asked for each reader: what a log can do is looked at once.
         self._recalling = log if isinstance(log, Recalling) else None
         self._degradable = log if isinstance(log, Degradable) else None
@@ -99,6 +108,13 @@ class Hub:
         self._catching_up: set[asyncio.Task[None]] = set()
         self._follower: asyncio.Task[None] | None = None
         self._deaf = False
+        self._meter = meter or NullMeter()
+        # Those who were live before: the others have only begun, and will be.
+        self._fallen: set[Reader] = set()
+        # One publish at a time is timed until it is written: its offset, and when it began.
+        self._timed: tuple[int, float] | None = None
+        self.failures = 0
+        """How often following the log has failed."""
         self.published = 0
         """Events that this node has accepted."""
         self.heard = 0
@@ -111,7 +127,22 @@ class Hub:
     async def start(self) -> None:
         """Takes its place at the head of the log and follows it from there."""
         self._main = Cohort(Cursor(await self.head()))
+        self._begin_to_follow()
+
+    def _begin_to_follow(self) -> None:
         self._follower = asyncio.create_task(self._follow(), name="tidewire-follow")
+
+    def follow_again(self) -> bool:
+        """Follows the log anew, from where this node has heard it: for a loop that has ended, or
+        hangs. Returns whether it did; a hub that is not started follows nothing."""
+        if self._follower is None:
+            return False
+        # It is not waited for here: what hangs may take its time to end.
+        self._follower.cancel()
+        self._catching_up.add(self._follower)
+        self._follower.add_done_callback(self._catching_up.discard)
+        self._begin_to_follow()
+        return True
 
     async def stop(self) -> None:
         """Stops following. Readers get nothing more."""
@@ -125,6 +156,7 @@ class Hub:
         self._main = None
         self._others.clear()
         self._afloat.clear()
+        self._fallen.clear()
 
     @property
     def cursor(self) -> Cursor:
@@ -152,6 +184,12 @@ class Hub:
         """How the log is."""
         return Condition() if self._degradable is None else self._degradable.condition
 
+    def behind(self) -> tuple[int, int]:
+        """How many readers were live and are behind, and by how many events the last of them."""
+        here = self.position.offset if self._main is not None else 0
+        far = max((here - reader.cursor.position.offset for reader in self._fallen), default=0)
+        return len(self._fallen), max(0, far)
+
     @property
     def live(self) -> int:
         """How many readers have all that this node has heard."""
@@ -163,8 +201,20 @@ class Hub:
         self, events: Sequence[Event], *, key: IdempotencyKey | None = None
     ) -> list[Position]:
         """Appends events to the log, all or nothing. Raises as `EventLog.append`."""
+        began = self._clock.monotonic()
         positions = await self.log.append(events, key=key)
         self.published += len(positions)
+        took = self._clock.monotonic() - began
+        self._meter.published(took, len(positions))
+        if self._timed is None and self._main is not None:
+            last = positions[-1]
+            if last.epoch != self.position.epoch:
+                # In a spool, or of a key that was used before.
+                return positions
+            if last.offset <= self.position.offset:
+                self._meter.delivered(took)
+            else:
+                self._timed = last.offset, began
         return positions
 
     async def head(self) -> Position:
@@ -220,6 +270,11 @@ class Hub:
                 return Page(position, tuple(afloat), position)
         return self._recall(position, max_bytes)
 
+    def afloat(self, position: Position) -> Entry | None:
+        """The entry of a spool that was accepted at a place, while it is not heard in the log."""
+        entries = self._afloat.get(position.epoch, ())
+        return next((entry for entry in entries if entry.position == position), None)
+
     def has_all(self, cursor: Cursor) -> bool:
         """Whether a reader at this cursor has everything that this node has heard."""
         if cursor.position != self.position:
@@ -257,7 +312,11 @@ class Hub:
 
     def detach(self, reader: Reader) -> None:
         """Reads no more for this reader."""
+        if reader.cohort is not None:
+            # Where it stood, for who asks later.
+            reader.cursor = reader.cohort.cursor
         self._leave(reader, ReaderState.CLOSED)
+        self._fallen.discard(reader)
         reader.sink.on_room = None
         self._ahead.pop(reader, None)
 
@@ -311,7 +370,13 @@ class Hub:
                 return
             except Exception as error:
                 self._deaf = True
-                self._journal.note("following the log failed; it is tried again", error=error)
+                self.failures += 1
+                self._journal.note(
+                    "following the log failed; it is tried again",
+                    error=error,
+                    code="FOLLOW_FAILED",
+                    next_try=round(delay * 1000),
+                )
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, RETRY_LAST)
 
@@ -347,22 +412,29 @@ class Hub:
         for cohort in self._cohorts():
             before = cohort.cursor
             fresh, cursors = cohort.pass_by(entries)
-            for data, those in fan_out(fresh, cursors, cohort.index, self._frames):
+            for data, those, events in fan_out(fresh, cursors, cohort.index, self._frames):
                 if isinstance(those, Kin):
-                    self._offer_to_kin(those, data, before)
+                    self._offer_to_kin(those, data, before, events)
                     those.delivered_at = now
                     continue
                 for reader in those:
                     if self._offer(reader, data):
-                        reader.delivered_at = now
+                        reader.was_given(events, now)
                     else:
                         self._fall_behind(reader, before)
         self._unite()
+        if self._timed is not None and self._timed[0] <= self.position.offset:
+            self._meter.delivered(self._clock.monotonic() - self._timed[1])
+            self._timed = None
 
-    def _offer_to_kin(self, kin: Kin, data: bytes, before: Cursor) -> None:
-        """Writes to all of a kin; who has no room is behind, at the cursor before."""
+    def _offer_to_kin(self, kin: Kin, data: bytes, before: Cursor, events: int = 0) -> None:
+        """Writes so many events to all of a kin; who has no room is behind, at the cursor
+        before."""
         readers = tuple(kin.readers)
         refused = kin.offer(data)
+        for index, _ in refused:
+            readers[index].was_not_given(events)
+        kin.delivered += events
         self.written += len(readers) - len(refused)
         for index, error in refused:
             if error is None:
@@ -403,6 +475,8 @@ class Hub:
         for cohort in self._cohorts():
             before, cohort.cursor = cohort.cursor, cohort.cursor.moved(gap.to)
             told = notices.gap(gap, cursor=cohort.cursor, now=now)
+            if cohort is self._main:
+                self.on_change("gap", None, cohort.cursor, gap.from_, gap.reason)
             for kin in cohort.index.kins():
                 # Who is behind finds the same hole by its own catching up, from its own cursor.
                 self._offer_to_kin(kin, kin.encoding.control(told), before)
@@ -426,7 +500,13 @@ class Hub:
 
     def _drop(self, reader: Reader, error: Exception) -> None:
         # One broken sink must not stop the others, nor have them served twice.
-        self._journal.note("a sink failed and was dropped", error=error)
+        self._journal.note(
+            "a sink failed and was dropped",
+            error=error,
+            code="SINK_FAILED",
+            settled=True,
+            user=reader.identity.user_id,
+        )
         self.detach(reader)
         reader.sink.abort()
 
@@ -436,6 +516,8 @@ class Hub:
         self._leave(reader, ReaderState.BEHIND)
         reader.cursor = cursor
         self._await_room(reader)
+        self._fallen.add(reader)
+        self.on_change("behind", reader, cursor, None, None)
 
     def _await_room(self, reader: Reader) -> None:
         reader.sink.on_room = partial(self._wake, reader)
@@ -466,6 +548,9 @@ class Hub:
         # Its place is its cohort's from now on, and need not be kept for each.
         reader.cursor = reader.cohort.cursor
         reader.sink.on_room = None
+        if reader in self._fallen:
+            self._fallen.discard(reader)
+            self.on_change("caughtUp", reader, reader.cursor, None, None)
         return True
 
     def _catch_up_at_once(self, reader: Reader) -> bool:
@@ -501,7 +586,12 @@ class Hub:
                     # That the log is away is known already, and not for each reader anew.
                     away = isinstance(error, LogAway)
                     if not away:
-                        self._journal.note("reading the log failed; it is tried again", error=error)
+                        self._journal.note(
+                            "reading the log failed; it is tried again",
+                            error=error,
+                            code="READ_FAILED",
+                            next_try=round(delay * 1000),
+                        )
                     await asyncio.sleep(delay)
                     delay = min(delay * 2, RETRY_AWAY if away else RETRY_LAST)
                     continue
@@ -528,6 +618,7 @@ class Hub:
         if page.gap is not None:
             reader.cursor = reader.cursor.moved(page.start)
             told = notices.gap(page.gap, cursor=reader.cursor, now=self._clock.now())
+            self.on_change("gap", reader, reader.cursor, page.gap.from_, page.gap.reason)
             data = reader.sink.encoding.control(told)
         # What the hub has not heard yet comes live. Reading beyond would only mean to wait for
         # the hub, again and again while much is published.
@@ -557,3 +648,9 @@ class Hub:
     async def _read_limited(self, after: Position, max_bytes: int) -> Page:
         async with self._reading:
             return await self.log.read(Cursor(after), limit=PAGE_ENTRIES, max_bytes=max_bytes)
+
+
+def _unheeded(
+    what: What, reader: Reader | None, cursor: Cursor, since: str | None, detail: str | None
+) -> None:
+    pass

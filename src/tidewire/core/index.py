@@ -40,7 +40,7 @@ class Index:
         if kin is None:
             kin = self._kins[_kind(reader)] = Kin(reader)
         kin.readers[reader] = reader.sink
-        reader.kin = kin
+        reader.join(kin)
         for named, name in self._places(reader.identity):
             found = named.get(name)
             if found is None:
@@ -57,9 +57,7 @@ class Index:
         del kin.readers[reader]
         if not kin.readers:
             del self._kins[_kind(reader)]
-        # What its kin was given, it was given.
-        reader.delivered_at = max(reader.delivered_at, kin.delivered_at)
-        reader.kin = None
+        reader.part()
         for named, name in self._places(reader.identity):
             found = named[name]
             if isinstance(found, dict):

@@ -22,15 +22,16 @@ from tidewire.core.connections import (
     new_client_id,
 )
 from tidewire.core.control import (
+    Answer,
     Attendance,
     ChangeIdentity,
     Command,
     ControlBus,
     Disconnect,
     Displace,
+    Inquire,
     Refuse,
     Renew,
-    Renewed,
     Revoke,
 )
 from tidewire.core.errors import (
@@ -42,14 +43,18 @@ from tidewire.core.errors import (
     NotFound,
     RevokedCredential,
     TidewireError,
+    Unavailable,
 )
 from tidewire.core.frame import Control
-from tidewire.core.hub import Hub
+from tidewire.core.hub import Hub, Place
+from tidewire.core.inquiry import Inquiries
 from tidewire.core.journal import Journal
 from tidewire.core.lease import Lease
+from tidewire.core.log import Gap
 from tidewire.core.position import Cursor, Position
 from tidewire.core.presence import Presence
-from tidewire.core.renewal import Renewals
+from tidewire.core.reader import Reader
+from tidewire.core.recorder import Recorder, What
 from tidewire.core.rounds import Rounds
 from tidewire.core.target import Identity
 from tidewire.core.watch import NullWatch, Watch
@@ -61,6 +66,9 @@ HEAD_SECONDS: Final = 1.0
 
 UNHEARD_SECONDS: Final = 7.5
 """How long this node may not hear what it tells itself, before it is deaf."""
+
+FOLLOWING: Final = ("FOLLOW_FAILED", "FOLLOW_STALLED", "CANARY_FAILED")
+"""The codes of what may go wrong where the log is followed."""
 
 WARN_BEFORE_MS: Final = 300_000
 """How long before its end an authority is said to be expiring, at most; a quarter of what is
@@ -76,6 +84,14 @@ NEW_CREDENTIAL_MS: Final = 1_000
 UNDATED_AUTHORITY_MS: Final = 3_600_000
 """How long a stream may stay open on a credential that does not say when it ends."""
 
+
+ENDINGS: Final = frozenset(
+    {
+        *("left", "replaced", "displaced", "shutdown", "stale", "revoked", "expired"),
+        "administrator",
+    }
+)
+"""Why streams end, as they are counted. Whoever disconnects one may say anything else."""
 
 _NO_STREAM: Final = "You have no open stream with this clientId. Open a new one."
 
@@ -119,7 +135,11 @@ class Keeper:
         self._to_ping = Rounds(ping_interval)
         self._to_sweep = Rounds(SWEEP_SECONDS)
         self._watcher = watch or NullWatch()
-        self._renewals = Renewals(bus)
+        self.recorder = Recorder(clock)
+        hub.on_change = self._changed
+        self.inquiries = Inquiries(
+            bus, self.presence, journal, alone=lambda: hub.condition.degraded
+        )
         self._lease = Lease(
             self.presence,
             self.connections,
@@ -129,13 +149,19 @@ class Keeper:
             watch=self._watcher,
             figures=figures,
         )
+        self.caps = caps or Caps()
         self._admission = Admission(
-            self.connections, self.presence, caps or Caps(), clock, ping_interval
+            self.connections, self.presence, self.caps, clock, ping_interval
         )
         self._pings = self._farewells = 0
         self._next_canary = 0.0
         self._unheard: Position | None = None
-        self._deaf = False
+        self._deaf = self._blind = False
+        self._was_ready = True
+        self._failures = 0
+        self._canary_at = clock.monotonic()
+        self.lag = 0.0
+        """How late the event loop came to the last tick, seconds."""
         self._ticker: asyncio.Task[None] | None = None
         self._empty = asyncio.Event()
         bus.listen(self._obey)
@@ -144,7 +170,8 @@ class Keeper:
 
     def start(self) -> None:
         """Begins to tick."""
-        self._next_canary = self.clock.monotonic() + CANARY_SECONDS
+        self._canary_at = self.clock.monotonic()
+        self._next_canary = self._canary_at + CANARY_SECONDS
         self.phase = Phase.OPEN
         self._lease.begin()
         self._ticker = asyncio.create_task(self._run(), name="tidewire-keeper")
@@ -172,7 +199,13 @@ class Keeper:
             try:
                 await asyncio.wait_for(self._empty.wait(), seconds)
             except TimeoutError:
-                self._journal.note("drained streams were cut off", left=len(self.connections))
+                self._journal.note(
+                    "drained streams were cut off",
+                    error=TimeoutError("their clients did not take the goodbye"),
+                    code="DRAIN_CUT_OFF",
+                    settled=True,
+                    left=len(self.connections),
+                )
                 for connection in tuple(self.connections):
                     connection.reader.sink.abort()
 
@@ -186,6 +219,11 @@ class Keeper:
         deaf = self._deaf or unheard
         works = condition.accepts and condition.hearing and self.hub.hearing
         return self.phase is Phase.OPEN and works and not deaf
+
+    @property
+    def canary_age(self) -> float:
+        """For how many seconds nothing has shown that this node hears what the log holds."""
+        return self.clock.monotonic() - self._canary_at
 
     @property
     def draining(self) -> bool:
@@ -248,13 +286,46 @@ class Keeper:
         if judged is not identity:
             self.hub.become(connection.reader, judged)
 
-    def opened(self, connection: Connection) -> None:
-        """The first bytes are written: from here on it reads."""
+    def refused(self, error: TidewireError, connection: Connection) -> None:
+        """Notes that a connection was asked for and did not open."""
+        self._journal.note(
+            "a connection was refused",
+            error=error,
+            answered=True,
+            user=connection.user_id,
+            transport=connection.transport,
+        )
+
+    def opened(
+        self, connection: Connection, place: Place | None = None, *, resumed: bool = False
+    ) -> None:
+        """The first bytes are written: from here on it reads.
+
+        Args:
+            connection: which.
+            place: where a stream starts; None for a held poll.
+            resumed: whether it goes on exactly where a cursor stood.
+        """
         if connection.happen(Happening.OPENED):
+            if place is not None:
+                self._record("resumed" if resumed else "opened", connection, place.cursor)
+                if place.gap is not None:
+                    since, _, reason = place.gap
+                    self._record("gap", connection, place.cursor, since=since, detail=reason)
             self._watch(connection)
             self._to_ping.add(connection, self.clock.monotonic())
             self.hub.attach(connection.reader)
             self._watcher.connected(connection)
+
+    def polled(
+        self, reader: Reader, instance_id: str | None, start: Cursor, end: Cursor, gap: Gap | None
+    ) -> None:
+        """Records the answer to a poll, from one cursor to another."""
+        of = instance_id or "", reader.identity, reader.types
+        if gap is not None:
+            self.recorder.gaps[gap.reason] += 1
+            self.recorder.note("gap", *of, cursor=start, since=gap.from_, detail=gap.reason)
+        self.recorder.note("polled", *of, cursor=end, since=str(start))
 
     def close(self, connection: Connection, reason: str, reconnect_after: int | None) -> None:
         """Says goodbye and closes; a second time does nothing."""
@@ -262,6 +333,7 @@ class Keeper:
             connection.reason = reason
             self.connections.touched.add(connection.user_id)
             self.hub.detach(connection.reader)
+            self._record_end("closing", connection, reason)
             self._agenda.forget(connection)
             self._write(
                 connection,
@@ -291,6 +363,7 @@ class Keeper:
             raise InvalidToken("The new credential does not last longer than the stream's own.")
         fence = self.hub.become(connection.reader, identity)
         self._watch(connection)
+        self._record("refreshed", connection, fence)
         return connection.authority_ends, fence
 
     async def refresh_anywhere(self, client_id: str, identity: Identity) -> tuple[int, str]:
@@ -298,13 +371,13 @@ class Keeper:
         if self.connections.get(client_id) is not None or not len(self.presence):
             ends, fence = self.refresh(client_id, identity)
             return ends, str(fence)
-        identity = self.authority.judge(identity)
-        answer = await self._renewals.ask(client_id, identity)
+        command = Renew(client_id, self.authority.judge(identity), new_client_id())
+        answer = await self.inquiries.ask_holder(command)
         if answer is None:
             raise NotFound(_NO_STREAM)
-        if answer.expires_at is None:
-            raise InvalidToken(answer.refused)
-        return answer.expires_at, answer.fence
+        if "refused" in answer:
+            raise InvalidToken(answer["refused"])
+        return answer["expiresAt"], answer["fence"]
 
     def _renew(self, command: Renew) -> None:
         if self.connections.get(command.client_id) is None:
@@ -314,9 +387,10 @@ class Keeper:
         except NotFound:
             return
         except TidewireError as error:
-            self._bus.post(Renewed(command.reply, refused=error.detail))
+            answer: dict[str, Any] = {"refused": error.detail}
         else:
-            self._bus.post(Renewed(command.reply, ends, str(fence)))
+            answer = {"expiresAt": ends, "fence": str(fence)}
+        self.inquiries.answer(command.reply, answer)
 
     def release(self, connection: Connection) -> None:
         """The connection is gone."""
@@ -324,8 +398,11 @@ class Keeper:
             connection.id
         ):
             self._watcher.disconnected(connection)
+            self.hub.detach(connection.reader)
+            self._record_end("closed", connection, connection.reason or "left")
+        else:
+            self.hub.detach(connection.reader)
         connection.happen(Happening.CLOSING)
-        self.hub.detach(connection.reader)
         self._agenda.forget(connection)
         self._to_ping.remove(connection)
         self._to_sweep.remove(connection)
@@ -349,13 +426,14 @@ class Keeper:
                 self.authority.change(command)
                 for connection in self.connections.of_user(command.user_id):
                     reader = connection.reader
-                    self.hub.become(reader, command.applied(reader.identity))
+                    fence = self.hub.become(reader, command.applied(reader.identity))
+                    self._record("identityChanged", connection, fence)
             case Attendance():
                 self._lease.hear(command)
             case Renew():
                 self._renew(command)
-            case Renewed():
-                self._renewals.hear(command)
+            case Inquire() | Answer():
+                self.inquiries.hear(command)
             case Refuse():
                 self._admission.refuse(command.user_id, command.instance_id)
             case Displace() if command.node == self.presence.node:
@@ -397,28 +475,65 @@ class Keeper:
     # Time
 
     async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
+            due = loop.time() + TICK_SECONDS
             await asyncio.sleep(TICK_SECONDS)
+            self.lag = max(0.0, loop.time() - due)
             try:
                 self.tick()
                 await self._canary()
             except Exception as error:
-                self._journal.note("a tick failed", error=error)
+                self._journal.note("a tick failed", error=error, code="TICK_FAILED")
 
     def tick(self) -> None:
         """Does all that is due by now."""
         now = self.clock.monotonic()
         for connection in self._to_sweep.due(now):
-            if self.connections.sweep(connection, now, self.ping_interval):
-                self._journal.note("a stale stream was closed", client=connection.id)
-                self.close(connection, "stale", RECONNECT_FIRST_MS)
-                connection.reader.sink.abort()
+            self._sweep(connection, now)
         due = tuple(self._to_ping.due(now))
         if due:
             self.ping(due)
         for connection in self._agenda.due(self.clock.now()):
             self._authority(connection)
         self._lease.tick(alone=self.hub.condition.degraded)
+        self._tell_ready()
+
+    def _sweep(self, connection: Connection, now: float) -> bool:
+        """Closes a connection whose peer takes nothing. Returns whether it did."""
+        if not self.connections.sweep(connection, now, self.ping_interval):
+            return False
+        self._journal.note(
+            "a stale stream was closed",
+            error=TimeoutError("the peer took nothing of what was written to it"),
+            code="CONNECTION_STALE",
+            settled=True,
+            client=connection.id,
+            user=connection.user_id,
+        )
+        self.close(connection, "stale", RECONNECT_FIRST_MS)
+        connection.reader.sink.abort()
+        return True
+
+    def clean_up(self) -> tuple[int, int]:
+        """Looks at all connections now. Returns how many were stale and are closed, and how many
+        were looked at."""
+        now = self.clock.monotonic()
+        looked = tuple(self.connections)
+        return sum(self._sweep(connection, now) for connection in looked), len(looked)
+
+    def _tell_ready(self) -> None:
+        ready = self.ready
+        if ready is self._was_ready or self.phase is not Phase.OPEN:
+            return
+        self._was_ready = ready
+        if ready:
+            self._journal.note("this node is ready again", recovered=["NOT_READY"])
+            return
+        why = self.hub.condition.reason or "it does not hear its log"
+        self._journal.note(
+            "this node is not ready", error=Unavailable(f"Not ready: {why}."), code="NOT_READY"
+        )
 
     def ping(self, connections: Iterable[Connection] | None = None) -> int:
         """Pings those that are live, with one shared frame: of the given, or of all. Returns how
@@ -431,6 +546,16 @@ class Keeper:
             lambda cursor: notices.ping(cursor, sequence=self._pings, now=now),
         )
 
+    def ping_one(self, client_id: str) -> dict[str, bool] | None:
+        """Pings one stream. Returns whether it was written to; None if it is not here."""
+        connection = self.connections.get(client_id)
+        if connection is None:
+            return None
+        pinged = bool(self.ping([connection]))
+        detail = None if pinged else "it is not live, or has no room"
+        self._record("pinged", connection, self.hub.reached(connection.reader), detail=detail)
+        return {"pinged": pinged}
+
     async def _canary(self) -> None:
         now = self.clock.monotonic()
         if now < self._next_canary:
@@ -438,13 +563,40 @@ class Keeper:
         self._next_canary = now + CANARY_SECONDS
         heard = self.hub.position.offset
         # Deaf: what the log held one canary ago has still not been heard.
+        was_deaf, was_blind = self._deaf, self._blind
+        self._blind = False
         self._deaf = self._unheard is not None and self._unheard.offset > heard
+        if self._deaf:
+            self._journal.note(
+                "the log grows and is not heard",
+                error=TimeoutError(f"{self._unheard} has not been heard"),
+                code="FOLLOW_STALLED",
+                answered=was_deaf,
+            )
         try:
             async with asyncio.timeout(HEAD_SECONDS):
                 self._unheard = await self.hub.head()
-        except (LogAway, TimeoutError):
+        except (LogAway, TimeoutError) as error:
             # What the log holds nobody knows now; its own condition says that it is away.
             self._unheard = None
+            self._blind = True
+            if self.hub.condition.degraded:
+                # A spool stands in for it, and that is heard.
+                self._canary_at = now
+            self._journal.note(
+                "the head of the log could not be asked for",
+                error=error,
+                code="CANARY_FAILED",
+                answered=True,
+                next_try=round(CANARY_SECONDS * 1000),
+            )
+            return
+        if self._deaf or not self.hub.hearing:
+            return
+        self._canary_at = now
+        if was_deaf or was_blind or self._failures != self.hub.failures:
+            self._failures = self.hub.failures
+            self._journal.note("the log is heard again", recovered=FOLLOWING)
 
     def _watch(self, connection: Connection) -> None:
         now = self.clock.now()
@@ -470,9 +622,64 @@ class Keeper:
 
     def _end(self, connection: Connection, error: AuthenticationError, reason: str) -> None:
         if not connection.closing:
+            self._journal.note(
+                "a stream was ended",
+                error=error,
+                answered=True,
+                user=connection.user_id,
+                client=connection.id,
+            )
             self._write(connection, notices.problem(error, now=self.clock.now()))
             self.close(connection, reason, NEW_CREDENTIAL_MS)
 
     def _write(self, connection: Connection, control: Control) -> None:
         sink = connection.reader.sink
         sink.write(sink.encoding.control(control))
+
+    # Records
+
+    def _changed(
+        self,
+        what: What,
+        reader: Reader | None,
+        cursor: Cursor,
+        since: str | None,
+        detail: str | None,
+    ) -> None:
+        """The hub tells of a reader, or of all that are live."""
+        if reader is None:
+            self.recorder.gaps[detail or ""] += self.hub.live
+            self.recorder.note(what, "", None, cursor=cursor, since=since, detail=detail)
+            return
+        # Looked for, since it happens rarely, and there are many readers.
+        for connection in self.connections.of_user(reader.identity.user_id):
+            if connection.reader is reader and connection.transport == "sse":
+                self._record(what, connection, cursor, since=since, detail=detail)
+
+    def _record(
+        self,
+        what: What,
+        connection: Connection,
+        cursor: Cursor | None,
+        *,
+        since: str | None = None,
+        detail: str | None = None,
+    ) -> None:
+        reader = connection.reader
+        if what == "gap":
+            self.recorder.gaps[detail or ""] += 1
+        self.recorder.note(
+            what,
+            connection.id,
+            reader.identity,
+            reader.types,
+            cursor=cursor,
+            since=since,
+            detail=detail,
+        )
+
+    def _record_end(self, what: What, connection: Connection, reason: str) -> None:
+        if connection.transport == "sse":
+            self._record(what, connection, connection.reader.cursor, detail=reason)
+            if what == "closed":
+                self.recorder.endings[reason if reason in ENDINGS else "other"] += 1

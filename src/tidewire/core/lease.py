@@ -11,7 +11,7 @@ from tidewire.core.clock import Clock
 from tidewire.core.connections import Connections
 from tidewire.core.control import Attendance, ControlBus
 from tidewire.core.journal import Journal
-from tidewire.core.presence import Presence
+from tidewire.core.presence import LEASE_SECONDS, Presence
 from tidewire.core.watch import Watch
 
 ATTEND_SECONDS: Final = 1.0
@@ -82,7 +82,8 @@ class Lease:
         if alone or self.unheard_for() > RENEW_SECONDS:
             return
         for node, neighbour in self._presence.expire(now):
-            self._journal.note("a node has vanished", node=node)
+            silence = TimeoutError(f"it said nothing for {LEASE_SECONDS:.0f} s")
+            self._journal.note("a node has vanished", error=silence, code="NODE_LOST", lost=node)
             if self._presence.speaks_for(node):
                 self._watch.lost(node, neighbour.users)
 

@@ -8,7 +8,7 @@ log must do; what only some can do is a protocol of its own beside it.
 import json
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from tidewire.core.event import Event
 from tidewire.core.position import Cursor, Position, Since
@@ -98,8 +98,7 @@ class Entry:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(NamedTuple):
     """What lies in ``(from_, to]`` was missed, and why.
 
     Attributes:
@@ -143,8 +142,7 @@ class Page:
         return self.end.offset < self.head.offset
 
 
-@dataclass(frozen=True, slots=True)
-class IdempotencyKey:
+class IdempotencyKey(NamedTuple):
     """Makes a repeated publish harmless.
 
     Attributes:
@@ -242,8 +240,7 @@ class Recalling(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(NamedTuple):
     """How a log is.
 
     Attributes:
@@ -273,8 +270,7 @@ class Degradable(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class LogStats:
+class LogStats(NamedTuple):
     """How full a log is. ``floor`` and ``head`` bound what can be read: ``(floor, head]``."""
 
     entries: int

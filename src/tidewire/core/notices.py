@@ -1,8 +1,8 @@
 """The control events of the stream, one function each. None of them is in the log."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypedDict
 
 from tidewire.core.errors import TidewireError
 from tidewire.core.frame import Control
@@ -10,6 +10,62 @@ from tidewire.core.log import Gap
 from tidewire.core.position import Cursor
 
 REFRESH_URL = "/api/auth/sse-token/refresh"
+
+
+class ServerInfo(TypedDict):
+    """What a stream says of the server that writes it."""
+
+    version: str
+    capabilities: Sequence[str]
+    pingInterval: int
+    """Milliseconds."""
+
+
+class ClientInfo(TypedDict):
+    """What a server knows of the client that it writes to."""
+
+    connectedAt: int
+    authMethod: str
+    clientType: str | None
+
+
+class ConnectedData(TypedDict):
+    """The first that a stream says."""
+
+    clientId: str
+    serverInfo: ServerInfo
+    clientInfo: ClientInfo
+    resumed: bool
+    """Whether the stream goes on exactly where the cursor stood."""
+    degraded: bool
+    """Whether the shared log is away, and only this node's publishers are heard."""
+
+
+class PingData(TypedDict):
+    """A sign of life."""
+
+    timestamp: int
+    serverTime: str
+    """ISO 8601, in UTC."""
+    sequence: int
+    head: str
+    """The cursor up to which the stream was served."""
+
+
+class AuthExpiringData(TypedDict):
+    """The authority of a stream ends soon."""
+
+    expiresAt: int
+    refreshUrl: str
+    """Where a new credential extends the stream."""
+
+
+class DisconnectingData(TypedDict):
+    """The last that a stream says."""
+
+    reason: str
+    reconnectAfter: int | None
+    """Milliseconds until one may come back; null: one may not."""
 
 
 def iso(ms: int) -> str:
@@ -26,7 +82,7 @@ def connected(data: Mapping[str, Any], *, cursor: str | None, now: int) -> Contr
 def ping(cursor: Cursor, *, sequence: int, now: int) -> Control:
     """A sign of life that carries the position up to which the stream was served, so that the
     cursor of a quiet or filtered stream does not age out of the log."""
-    data = {
+    data: PingData = {
         "timestamp": now,
         "serverTime": iso(now),
         "sequence": sequence,
@@ -47,7 +103,8 @@ def gap(missed: Gap, *, cursor: Cursor, now: int) -> Control:
 
 def auth_expiring(expires_at: int, *, now: int) -> Control:
     """Comes before the authority of a stream ends. ``expires_at``: Unix milliseconds."""
-    return Control("authExpiring", {"expiresAt": expires_at, "refreshUrl": REFRESH_URL}, now)
+    data: AuthExpiringData = {"expiresAt": expires_at, "refreshUrl": REFRESH_URL}
+    return Control("authExpiring", data, now)
 
 
 def problem(error: TidewireError, *, now: int) -> Control:
@@ -57,5 +114,5 @@ def problem(error: TidewireError, *, now: int) -> Control:
 
 def disconnecting(reason: str, reconnect_after: int | None, *, now: int) -> Control:
     """The last event of a stream that we close. ``reconnect_after``: ms; None = stay away."""
-    data = {"reason": reason, "reconnectAfter": reconnect_after}
+    data: DisconnectingData = {"reason": reason, "reconnectAfter": reconnect_after}
     return Control("disconnecting", data, now, retry=reconnect_after)

@@ -50,6 +50,14 @@ class SystemAlertData(_Payload):
     action_required: bool | None = None
 
 
+class UpdateData(BaseModel):
+    """What a ``dashboardUpdate``, a ``reportUpdate`` or a ``userUpdate`` carries: any fields."""
+
+    model_config = ConfigDict(alias_generator=to_camel, frozen=True, extra="allow")
+
+    update_type: str | None = None
+
+
 class Addressing(TypedDict, total=False):
     """What every builder takes beside its payload."""
 

@@ -90,9 +90,10 @@ class Kin:
         encoding: how they are written to.
         readers: who they are, and where each writes; in the order in which they came.
         delivered_at: when something was last written to all of them, monotonic seconds.
+        delivered: how many events were written to all of them.
     """
 
-    __slots__ = ("_offer_all", "delivered_at", "encoding", "readers", "types")
+    __slots__ = ("_offer_all", "delivered", "delivered_at", "encoding", "readers", "types")
 
     def __init__(self, first: "Reader") -> None:
         """Makes the kin of a reader, still without it."""
@@ -101,6 +102,7 @@ class Kin:
         self.encoding = sink.encoding
         self.readers: dict[Reader, Sink] = {}
         self.delivered_at = 0.0
+        self.delivered = 0
         self._offer_all: Callable[[Sequence[Any], bytes], list[Refusal]] = (
             sink.offer_all if isinstance(sink, Bulk) else offer_each
         )
@@ -136,6 +138,7 @@ class Reader:
     """
 
     __slots__ = (
+        "_delivered",
         "_delivered_at",
         "_topics",
         "catching_up",
@@ -170,6 +173,7 @@ class Reader:
         self.state = ReaderState.BEHIND
         self.cohort: Cohort | None = None
         self.kin: Kin | None = None
+        self._delivered = 0
         self._delivered_at = 0.0
         self.catching_up = False
 
@@ -182,6 +186,33 @@ class Reader:
     @delivered_at.setter
     def delivered_at(self, now: float) -> None:
         self._delivered_at = now
+
+    @property
+    def delivered(self) -> int:
+        """How many events were written to it."""
+        # While it is live, less what its kin had been given before it came.
+        return self._delivered + (0 if self.kin is None else self.kin.delivered)
+
+    def was_given(self, events: int, now: float) -> None:
+        """So many events were written to it alone; ``now`` in monotonic seconds."""
+        self._delivered += events
+        self._delivered_at = now
+
+    def was_not_given(self, events: int) -> None:
+        """It got nothing of so many events that its kin is about to be given."""
+        self._delivered -= events
+
+    def join(self, kin: Kin) -> None:
+        """Is given from now on what its kin is given."""
+        self.kin = kin
+        self._delivered -= kin.delivered
+
+    def part(self) -> None:
+        """Is given only what is written to it alone; what its kin was given, it was given."""
+        if self.kin is not None:
+            self._delivered += self.kin.delivered
+            self._delivered_at = max(self._delivered_at, self.kin.delivered_at)
+            self.kin = None
 
     def behind(self) -> bool:
         """Whether it reads on from its own cursor."""
@@ -198,7 +229,7 @@ class Reader:
 
     def take(self, entries: Iterable[Entry], max_bytes: int, frames: Frames) -> bytes:
         """Encodes what it sees of the entries, up to ``max_bytes`` and at most one frame
-        beyond, and moves the cursor over what was looked at."""
+        beyond, and moves the cursor over what was looked at. It is as good as written."""
         taken: list[bytes] = []
         size = 0
         cursor = self.cursor
@@ -213,4 +244,5 @@ class Reader:
                 taken.append(frame)
                 size += len(frame)
         self.cursor = cursor
+        self._delivered += len(taken)
         return b"".join(taken)

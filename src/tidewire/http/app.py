@@ -12,9 +12,12 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 
 from tidewire.http.cors import Cors
-from tidewire.http.problems import http_exception, problem_route
+from tidewire.http.problems import exception_answer, problem_route
 from tidewire.http.routes.administration import add_administration_routes
+from tidewire.http.routes.clients import add_client_routes
+from tidewire.http.routes.debugger import add_debugger_routes
 from tidewire.http.routes.figures import add_figure_routes
+from tidewire.http.routes.module import add_module_route
 from tidewire.http.routes.probes import add_probe_routes
 from tidewire.http.routes.publishing import add_publishing_routes
 from tidewire.http.routes.streams import add_stream_routes
@@ -38,13 +41,16 @@ class Tidewire(Service):
     @cached_property
     def router(self) -> APIRouter:
         """All endpoints, for ``app.include_router``."""
-        router = APIRouter(route_class=problem_route(self.journal))
+        router = APIRouter(route_class=problem_route(self.journal, measures=self.measures))
         add_stream_routes(router, self)
         add_publishing_routes(router, self)
         add_token_routes(router, self)
         add_administration_routes(router, self)
         add_figure_routes(router, self)
+        add_client_routes(router, self)
         add_probe_routes(router, self)
+        add_module_route(router, self)
+        add_debugger_routes(router, self)
         return router
 
     @cached_property
@@ -59,7 +65,7 @@ class Tidewire(Service):
             # Their assets would come from another host.
             docs_url=None,
             redoc_url=None,
-            exception_handlers={HTTPException: http_exception},
+            exception_handlers={HTTPException: exception_answer(self.journal, self.measures)},
             # Not included: there is nothing to add to them, and to find one takes half as long.
             routes=self.router.routes,
             # Whether anybody traces is looked for at each request, if it is not said here.

@@ -1,8 +1,8 @@
 """Which ways to say who one is there are, by the settings and by what the caller gives."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tidewire.auth.authenticator import (
     Authenticator,
@@ -25,8 +25,7 @@ MAY_MINT: Final = frozenset({"session", "parameter_dev"})
 """How one must have said who one is to get a token: a token must not get its successor."""
 
 
-@dataclass(frozen=True, slots=True)
-class Authentication:
+class Authentication(NamedTuple):
     """What a service authenticates by.
 
     Attributes:
@@ -67,6 +66,9 @@ def authentication(
         names = replace(NEXT_AUTH_NAMES, **claims)
         sessions.append(NextAuthSession([secret], clock=clock, names=names))
     tokens = _tokens(settings, ClaimNames(**claims), clock=clock, journal=journal)
+    if tokens is not None and not dev:
+        # A development server is ready before anybody shows it a token, and loads it then.
+        tokens.load()
     explicit: list[Method] = [] if tokens is None else [QueryToken(tokens), BearerToken(tokens)]
     others: list[Method] = [DevelopmentParameter(allow_remote=dev_allow_remote)] if dev else []
     if not sessions and not explicit and not others:

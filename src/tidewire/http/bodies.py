@@ -1,7 +1,8 @@
 """Bodies of requests: read within their limit, and turned into events."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from typing import Annotated, Any, Final, Literal, TypeVar, cast
 
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -19,10 +20,15 @@ MAX_EVENTS: Final = 1_000
 _GIVEN_BY_SERVER: Final = frozenset({"id", "timestamp", "version"})
 
 
-class EventBody(BaseModel):
+class _Body(BaseModel):
+    # What reads a body is made for the first one: a server is ready before that.
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
+
+
+class EventBody(_Body):
     """An event as publishers send it."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, title="PublishedEvent")
+    model_config = ConfigDict(title="PublishedEvent")
 
     type: str
     data: Any = None
@@ -34,10 +40,9 @@ class EventBody(BaseModel):
 _FIELDS: Final = frozenset(EventBody.model_fields)
 
 
-class TestBody(BaseModel):
+class TestBody(_Body):
     """What ``POST /api/realtime/test`` takes."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
     __test__ = False
 
     type: str = "notification"
@@ -48,34 +53,37 @@ class TestBody(BaseModel):
     priority: Priority = "normal"
 
 
-class RefreshBody(BaseModel):
+class RefreshBody(_Body):
     """What ``POST /api/auth/sse-token/refresh`` takes."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     client_id: Annotated[str, Field(alias="clientId", min_length=1, max_length=64)]
 
 
-class RevokeBody(BaseModel):
+class RevokeBody(_Body):
     """What ``POST /api/auth/revoke`` takes: one of the two."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     jti: Annotated[str | None, Field(min_length=1, max_length=256)] = None
     user_id: Annotated[str | None, Field(alias="userId", min_length=1, max_length=256)] = None
 
 
-class ActionBody(BaseModel):
+class ActionBody(_Body):
     """What ``POST /api/sse/health`` takes."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    action: Literal["disconnect_client", "disconnect_user", "clear_events"]
+    action: Literal[
+        "health_check",
+        "ping_client",
+        "get_client_info",
+        "disconnect_client",
+        "disconnect_user",
+        "clear_errors",
+        "clear_events",
+        "force_cleanup",
+    ]
     parameters: dict[str, Any] = Field(default_factory=dict)
 
 
 def publish_schema() -> dict[str, Any]:
-    """The body of a publish, for OpenAPI: one event, or a list of them."""
+    """The body of a publish: one event, or a list of them."""
     event = EventBody.model_json_schema()
     events = {"type": "array", "items": event, "minItems": 1, "maxItems": MAX_EVENTS}
     batch = {
@@ -84,12 +92,33 @@ def publish_schema() -> dict[str, Any]:
         "required": ["events"],
         "additionalProperties": False,
     }
-    return body_schema({"oneOf": [event, batch]})
+    return {"oneOf": [event, batch]}
 
 
-def body_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    """A required JSON body, as FastAPI's ``openapi_extra`` takes it."""
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+def body_schema(schema: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """A required JSON body, as FastAPI's ``openapi_extra`` takes it. Its schema is made when
+    somebody asks for the document."""
+    # FastAPI says that it takes a dict, and only looks at its items.
+    return cast(dict[str, Any], _Described(schema))
+
+
+class _Described(Mapping[str, Any]):
+    def __init__(self, schema: Callable[[], dict[str, Any]]) -> None:
+        self._schema = schema
+
+    @cached_property
+    def _described(self) -> dict[str, Any]:
+        content = {"application/json": {"schema": self._schema()}}
+        return {"requestBody": {"required": True, "content": content}}
+
+    def __getitem__(self, key: str) -> Any:
+        return self._described[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._described)
+
+    def __len__(self) -> int:
+        return len(self._described)
 
 
 async def read_body(request: Request) -> bytes:

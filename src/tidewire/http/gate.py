@@ -17,6 +17,7 @@ from tidewire.core.errors import (
 )
 from tidewire.core.journal import Journal
 from tidewire.core.target import Identity
+from tidewire.health.window import Window
 from tidewire.http.origins import SESSION, Origins, origin_of
 from tidewire.http.proxies import Proxies, whole_host
 from tidewire.http.settings import Settings
@@ -43,12 +44,22 @@ _USER: Final = "tidewire_user"
 class Gate:
     """Rates, client addresses and origins of one service."""
 
-    def __init__(self, settings: Settings, *, dev: bool, clock: Clock, journal: Journal) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        dev: bool,
+        clock: Clock,
+        journal: Journal,
+        attempts: Window | None = None,
+    ) -> None:
         """Takes them from the settings; in development mode pages of this machine are trusted.
+        Authentications are counted in ``attempts``.
 
         Raises:
             ConfigurationError: a setting is not of its form; the error names it.
         """
+        self._attempts = attempts or Window(clock)
         url = settings.rate_limit_redis_url
         self.limits = RateLimits(
             parse_rates(settings.rate_limits),
@@ -85,9 +96,11 @@ class Gate:
         except Forbidden:
             raise
         except AuthenticationError as error:
+            self._attempts.add(failed=True)
             was_good = isinstance(error, GOOD_ONCE)
             _check(request, await self.limits.hit_failure(address, was_good=was_good))
             raise
+        self._attempts.add()
         left[_USER] = identity.user_id
         if identity.method == SESSION:
             self.origins.check_cookie_use(request)

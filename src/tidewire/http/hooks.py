@@ -98,4 +98,9 @@ class Hooks:
         try:
             await hook(visit)
         except Exception as error:
-            self._journal.note("a hook of the application failed", error=error)
+            self._journal.note(
+                "a hook of the application failed",
+                error=error,
+                code="HOOK_FAILED",
+                user=visit.user_id,
+            )

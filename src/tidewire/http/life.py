@@ -3,18 +3,20 @@ cannot be reached, drained, stopped."""
 
 import asyncio
 import resource
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
 from tidewire.core.admission import Caps
 from tidewire.core.clock import Clock, SystemClock
 from tidewire.core.control import Carrying, ControlBus, LocalBus
 from tidewire.core.errors import LogAway, Unavailable
 from tidewire.core.hub import Hub
-from tidewire.core.journal import Journal
+from tidewire.core.inquiry import Respond
 from tidewire.core.keeper import Keeper
 from tidewire.core.log import EventLog, Opened
-from tidewire.http.figures import node_figures
+from tidewire.health.journal import ErrorJournal
+from tidewire.health.measures import Measures
+from tidewire.http.figures import Figures
 from tidewire.http.hooks import Hooks
 from tidewire.http.settings import Settings
 from tidewire.logs import open_log
@@ -23,8 +25,7 @@ START_AGAIN_SECONDS: Final = 1.0
 """How long a log that could not be reached is left alone before the next try."""
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(NamedTuple):
     """What runs between a start and a stop, on one event loop."""
 
     loop: asyncio.AbstractEventLoop
@@ -32,6 +33,7 @@ class Node:
     bus: ControlBus
     hub: Hub
     keeper: Keeper
+    figures: Figures
     started_at: int
 
 
@@ -48,7 +50,8 @@ class Life:
         *,
         log: EventLog | None,
         clock: Clock | None,
-        journal: Journal,
+        journal: ErrorJournal,
+        measures: Measures,
         hooks: Hooks,
     ) -> None:
         """Makes the log, so that bad settings are told now and not on first use.
@@ -61,6 +64,7 @@ class Life:
         self._log_clock = clock
         self._clock: Clock = clock or SystemClock()
         self._journal = journal
+        self._measures = measures
         self._hooks = hooks
         self._given = log
         self._made = None if log is not None else self._make_log()
@@ -86,7 +90,11 @@ class Life:
         try:
             await self.start()
         except LogAway as error:
-            self._journal.note("the log cannot be reached yet; it is tried again", error=error)
+            self._journal.note(
+                "the log cannot be reached yet; it is tried again",
+                error=error,
+                next_try=round(START_AGAIN_SECONDS * 1000),
+            )
             self._starter = asyncio.create_task(self._start_again(), name="tidewire-start")
 
     async def _start_again(self) -> None:
@@ -94,11 +102,15 @@ class Life:
             await asyncio.sleep(START_AGAIN_SECONDS)
             try:
                 await self.start()
-                self._journal.note("the log was reached")
+                self._journal.note("the log was reached", recovered=["LOG_AWAY"])
             except LogAway:
                 continue
             except Exception as error:
-                self._journal.note("starting failed; it is tried again", error=error)
+                self._journal.note(
+                    "starting failed; it is tried again",
+                    error=error,
+                    next_try=round(START_AGAIN_SECONDS * 1000),
+                )
 
     async def stop(self) -> None:
         """Ends all streams and everything that runs. It may be started again; a log in memory
@@ -109,6 +121,7 @@ class Life:
             self._starter = None
         node, self.node = self.node, None
         if node is not None:
+            self._journal.recoveries.actions.clear()
             await node.keeper.stop()
             await node.bus.flush()
             await node.hub.stop()
@@ -143,7 +156,7 @@ class Life:
         made, self._made = self._made, None
         log = self._given or made or self._make_log()
         bus = log.bus() if isinstance(log, Carrying) else LocalBus()
-        hub = Hub(log, clock=self._clock, journal=self._journal)
+        hub = Hub(log, clock=self._clock, journal=self._journal, meter=self._measures)
         started_at = self._clock.now()
         keeper = Keeper(
             hub,
@@ -153,8 +166,9 @@ class Life:
             ping_interval=self._settings.ping_interval,
             caps=self._caps(),
             watch=self._hooks,
-            figures=lambda: node_figures(keeper, started_at),
+            figures=lambda: figures.brief(),
         )
+        figures = Figures(keeper, started_at, self._measures, self._journal)
         try:
             if isinstance(log, Opened):
                 await log.open()
@@ -167,8 +181,19 @@ class Life:
                 await log.close()
             raise
         self._hooks.node = keeper.presence.node
+        keeper.inquiries.respond = self._responding(keeper, figures)
+        self._journal.recoveries.actions["restart_follow_loop"] = hub.follow_again
         keeper.start()
-        return Node(asyncio.get_running_loop(), log, bus, hub, keeper, started_at)
+        return Node(asyncio.get_running_loop(), log, bus, hub, keeper, figures, started_at)
+
+    def _responding(self, keeper: Keeper, figures: Figures) -> Respond:
+        def respond(what: str, parameters: Mapping[str, Any]) -> Any:
+            # Here and not above: a server is ready before anybody asks.
+            from tidewire.http.inspection import Inspection
+
+            return Inspection(keeper, figures, self._journal).respond(what, parameters)
+
+        return respond
 
     def _caps(self) -> Caps:
         node = self._settings.max_connections

@@ -1,9 +1,11 @@
 """The library: what an application calls, and what the HTTP routes only wrap."""
 
+import asyncio
 import contextlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, overload
+from dataclasses import replace
+from threading import Thread
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
 
 from starlette.requests import HTTPConnection
 
@@ -19,20 +21,22 @@ from tidewire.core.errors import (
     Draining,
     ExpiredToken,
     Forbidden,
-    LogAway,
     NotConfigured,
+    Unavailable,
 )
 from tidewire.core.event import Event
 from tidewire.core.journal import Journal
 from tidewire.core.keeper import Phase
-from tidewire.core.log import Clearable, Degradable, EventLog, IdempotencyKey, Measured
+from tidewire.core.log import Clearable, Degradable, EventLog, IdempotencyKey
 from tidewire.core.target import Identity
-from tidewire.health.journal import LoggingJournal
+from tidewire.health.journal import ErrorJournal, LoggingJournal
+from tidewire.health.measures import Measures
 from tidewire.http.authentication import MAY_MINT, authentication
-from tidewire.http.figures import all_figures, sums
+from tidewire.http.figures import overall, sums
 from tidewire.http.gate import Gate
 from tidewire.http.hooks import Hook, Hooks
 from tidewire.http.life import Life, Node
+from tidewire.http.redaction import redact_words
 from tidewire.http.settings import SECRET_SETTINGS, Settings
 from tidewire.transports import polling, sse
 from tidewire.transports.asgi import Receive
@@ -44,9 +48,11 @@ if TYPE_CHECKING:
 
 PUBLISH = "publish"
 
+LOAD_AFTER_SECONDS: Final = 0.5
+"""When a development server loads what checks tokens, if nobody has shown it one before."""
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+
+class Accepted(NamedTuple):
     """What became of a publish.
 
     Attributes:
@@ -100,12 +106,16 @@ class Service:
         self.settings = settings or Settings.load()
         self.dev = dev
         self.clock: Clock = clock or SystemClock()
-        self.journal: Journal = journal or LoggingJournal()
+        self.journal = ErrorJournal(
+            journal or LoggingJournal(), clock=self.clock, redact=redact_words
+        )
+        self.measures = Measures(self.clock)
         self._life = Life(
             self.settings,
             log=log,
             clock=clock,
             journal=self.journal,
+            measures=self.measures,
             hooks=Hooks(self.journal, on_connect, on_disconnect),
         )
         self._authentication = authentication(
@@ -116,7 +126,14 @@ class Service:
             clock=self.clock,
             journal=self.journal,
         )
-        self.gate = Gate(self.settings, dev=dev, clock=self.clock, journal=self.journal)
+        self.gate = Gate(
+            self.settings,
+            dev=dev,
+            clock=self.clock,
+            journal=self.journal,
+            attempts=self.measures.attempts,
+        )
+        self._loading: asyncio.TimerHandle | None = None
 
     # Life
 
@@ -132,10 +149,18 @@ class Service:
     async def start_in_time(self) -> None:
         """Starts; while the log cannot be reached, goes on trying behind everything else."""
         await self._life.start_in_time()
+        tokens = self._authentication.tokens
+        if self.dev and tokens is not None and self._loading is None:
+            # In a thread, and not at once: who waits for the first answer does not wait for this.
+            load = Thread(target=tokens.load, name="tidewire-load")
+            self._loading = asyncio.get_running_loop().call_later(LOAD_AFTER_SECONDS, load.start)
 
     async def stop(self) -> None:
         """Ends all streams and everything that runs. It may be started again; a log in memory
         that it opened itself is gone then."""
+        if self._loading is not None:
+            self._loading.cancel()
+            self._loading = None
         await self._life.stop()
         await self.gate.limits.close()
 
@@ -161,11 +186,16 @@ class Service:
 
     @property
     def status(self) -> str:
-        """``healthy``; ``degraded`` while a spool stands in for the log; ``unhealthy`` where
-        this node cannot accept and deliver."""
+        """``healthy``; ``degraded`` where something needs a look, as while a spool stands in for
+        the log; ``unhealthy`` where this node cannot accept and deliver."""
         if self._node is None or not self._node.keeper.ready:
             return "unhealthy"
-        return "degraded" if self._node.hub.condition.degraded else "healthy"
+        return overall(self._node.figures.components())
+
+    @property
+    def degraded(self) -> bool:
+        """Whether a spool stands in for the log."""
+        return self._node is not None and self._node.hub.condition.degraded
 
     @property
     def uptime(self) -> int:
@@ -179,31 +209,102 @@ class Service:
         connections = self._node.keeper.connections
         return {"total": len(connections), "users": connections.users}
 
-    async def components(self) -> dict[str, Any]:
-        """The parts of this node, each with its state. For administrators."""
-        node = await self.start()
-        condition = node.hub.condition
-        storage: dict[str, Any] = {
+    async def health(self, *, details: bool = False) -> dict[str, Any]:
+        """How this node is, as ``GET /api/sse/health`` says it. Times are Unix milliseconds.
+
+        Args:
+            details: with its parts, figures and errors. For administrators.
+        """
+        # Whether it has started is what is asked for, and no failure to answer.
+        with contextlib.suppress(Unavailable):
+            await self.start()
+        recent = self.measures.requests.recent()
+        told: dict[str, Any] = {
             "status": self.status,
-            "source": node.log.name,
-            "reason": condition.reason or None,
-            "spooled": condition.spooled,
+            "timestamp": self.clock.now(),
+            "uptime": self.uptime,
+            "connections": self.connection_figures(),
+            "errorRate": recent.error_rate,
+            "responseTime": recent.percentiles(),
         }
-        if isinstance(node.log, Measured):
-            with contextlib.suppress(LogAway):
-                stats = await node.log.stats()
-                storage["log"] = {
-                    "entries": stats.entries,
-                    "bytes": stats.bytes,
-                    "floor": str(stats.floor),
-                    "head": str(stats.head),
-                }
-        return {"storage": storage, "connections": node.keeper.connections.states()}
+        if details:
+            from tidewire.http import oversight
+
+            node = await self.start()
+            log = await oversight.log_figures(node)
+            told |= await oversight.details(node, self.measures, log)
+        return told
+
+    async def stats(self) -> dict[str, Any]:
+        """The figures of all nodes, as ``GET /api/realtime/monitor`` says them."""
+        here, nodes, total = await self.monitor()
+        return {
+            "metrics": nodes[here],
+            "allInstancesMetrics": nodes,
+            "sseStats": total,
+            "timestamp": self.clock.now(),
+        }
+
+    async def health_check(self) -> int:
+        """Pings all streams of all nodes now. Returns how many were written to."""
+        from tidewire.http import oversight
+
+        pinged: int = (await oversight.pinged(await self.start()))["pinged"]
+        return pinged
+
+    async def clients(
+        self,
+        *,
+        user: str | None = None,
+        state: str | None = None,
+        transport: str | None = None,
+        after: str = "",
+        limit: int = 100,
+    ) -> dict[str, Any]:
+        """The open streams and held polls of all nodes, by their ids.
+
+        Args:
+            user: only those of this user.
+            state: only those in this state.
+            transport: ``sse`` or ``polling``; None = both.
+            after: only those whose id is greater: ``next`` of the page before.
+            limit: how many at most.
+
+        Returns:
+            ``clients``, ``total``, ``next``, the ``nodes`` that answered within a second, and the
+            names of those ``missing``.
+        """
+        from tidewire.http import inspection, oversight
+
+        choice = inspection.Choice(user, state, transport, after, limit)
+        return await oversight.clients(await self.start(), choice)
+
+    async def client(self, client_id: str) -> dict[str, Any]:
+        """One ``client``, on whichever node it is (None: it has gone), and its ``timeline``.
+
+        Raises:
+            NotFound: nobody knows of it.
+        """
+        from tidewire.http import oversight
+
+        return await oversight.client(await self.start(), client_id)
+
+    async def explain(self, event_id: str, user_id: str) -> dict[str, Any]:
+        """Why a user got an event, or did not: a ``verdict``, whether it was ``delivered`` (None:
+        nobody knows), a ``reason``, and the records that show it.
+
+        Raises:
+            InvalidCursor: that is no id of an event.
+            LogAway: the log cannot be read.
+        """
+        from tidewire.http import oversight
+
+        return await oversight.explain(await self.start(), event_id, user_id)
 
     async def monitor(self) -> tuple[str, dict[str, dict[str, Any]], dict[str, int]]:
         """The name of this node, the figures of all nodes by their names, and their sums."""
         node = await self.start()
-        nodes = all_figures(node.keeper, node.started_at)
+        nodes = await node.figures.all()
         total = sums(nodes)
         here = {*node.keeper.connections.all_users()}
         return (

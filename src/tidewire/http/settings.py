@@ -1,11 +1,11 @@
 """The settings, from the environment or from the caller."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from tidewire.core.errors import ConfigurationError
 from tidewire.logs import DEFAULT_NAME, MEMORY, Retention
@@ -21,25 +21,19 @@ def _split(value: Any) -> Any:
     return value
 
 
-Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Listed = Annotated[tuple[str, ...], BeforeValidator(_split)]
 
 
 Seconds = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """What can be set. Each field is read from the environment variable that is its alias.
 
     Durations are in seconds, sizes in bytes.
     """
 
-    model_config = SettingsConfigDict(
-        populate_by_name=True,
-        extra="ignore",
-        frozen=True,
-        # Compose files and the like set what is not set to nothing.
-        env_ignore_empty=True,
-    )
+    model_config = ConfigDict(populate_by_name=True, extra="ignore", frozen=True)
 
     nextauth_url: str | None = Field(None, alias="NEXTAUTH_URL")
     nextauth_secret: SecretStr | None = Field(None, alias="NEXTAUTH_SECRET")
@@ -67,6 +61,19 @@ class Settings(BaseSettings):
     metrics_token: SecretStr | None = Field(None, alias="TIDEWIRE_METRICS_TOKEN")
     trusted_proxies: Listed = Field((), alias="TIDEWIRE_TRUSTED_PROXIES")
     cors_origins: Listed | None = Field(None, alias="TIDEWIRE_CORS_ORIGINS")
+
+    def __init__(self, **given: Any) -> None:
+        """Reads the environment; what is given, by field or by variable, wins.
+
+        Raises:
+            ValidationError: a value is not of its form.
+        """
+        read: dict[str, Any] = {}
+        for name, field in type(self).model_fields.items():
+            # Compose files and the like set what is not set to nothing.
+            if name not in given and field.alias and (text := os.environ.get(field.alias)):
+                read[field.alias] = text
+        super().__init__(**{**read, **given})
 
     @classmethod
     def load(cls, **given: Any) -> Self:

@@ -15,6 +15,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from tidewire.core.control import (
+    Answer,
     Attendance,
     ChangeIdentity,
     Command,
@@ -22,9 +23,9 @@ from tidewire.core.control import (
     Displace,
     Forget,
     Handler,
+    Inquire,
     Refuse,
     Renew,
-    Renewed,
     Revoke,
 )
 from tidewire.core.errors import LogAway
@@ -34,14 +35,15 @@ from tidewire.logs.redis import RedisLog
 KINDS: Final[dict[str, TypeAdapter[Any]]] = {
     kind.__name__: TypeAdapter(kind)
     for kind in (
+        Answer,
         Attendance,
         ChangeIdentity,
         Disconnect,
         Displace,
         Forget,
+        Inquire,
         Refuse,
         Renew,
-        Renewed,
         Revoke,
     )
 }

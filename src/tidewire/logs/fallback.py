@@ -269,7 +269,9 @@ class FallbackLog:
             try:
                 await asyncio.to_thread(self._file.add, batches)
             except OSError as error:
-                self._journal.note("the spool cannot be written to", error=error)
+                self._journal.note(
+                    "the spool cannot be written to", error=error, code="SPOOL_FAILED"
+                )
                 for batch in batches:
                     batch.fail(_full())
                 return
@@ -287,7 +289,11 @@ class FallbackLog:
         self._reason = error.reason
         self._afloat += self._unheard
         self._unheard.clear()
-        self._journal.note("the log is away; this node keeps going alone", error=error)
+        self._journal.note(
+            "the log is away; this node keeps going alone",
+            error=error,
+            next_try=round(TRY_FIRST * 1000),
+        )
         if self._returning is None:
             self._returning = asyncio.create_task(self._return(), name="tidewire-return")
 
@@ -305,7 +311,12 @@ class FallbackLog:
                 self._reason = error.reason
             except Exception as error:
                 self.state = State.AWAY
-                self._journal.note("bringing the spool home failed; it is tried again", error=error)
+                self._journal.note(
+                    "bringing the spool home failed; it is tried again",
+                    error=error,
+                    code="SPOOL_FAILED",
+                    next_try=round(delay * 1000),
+                )
 
     async def _bring_home(self) -> None:
         await self.log.begin()
@@ -324,7 +335,11 @@ class FallbackLog:
                             self._dropped += len(self._afloat)
                             self._afloat.clear()
                         self.state = State.SHARED
-                        self._journal.note("the log is back", brought=brought)
+                        self._journal.note(
+                            "the log is back",
+                            recovered=["LOG_AWAY", "SPOOL_FAILED"],
+                            brought=brought,
+                        )
                         return
                 continue
             producer, batches = waiting

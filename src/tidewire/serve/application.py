@@ -39,6 +39,11 @@ class Application:
         self._dev_allow_remote = dev_allow_remote
         self._app: ASGIApp | None = None
 
+    @property
+    def is_own(self) -> bool:
+        """Whether it is Tidewire alone."""
+        return self._target is None
+
     def load(self) -> None:
         """Imports or makes the application.
 

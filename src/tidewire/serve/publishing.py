@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import httpx
 
-from tidewire.client.stream import Refused, problem_of
+from tidewire.client.errors import Refused
+from tidewire.client.failure import problem_of
 from tidewire.core.errors import InvalidBody
 
 MAX_BATCH: Final = 500

@@ -93,6 +93,10 @@ def configuration(application: Application) -> uvicorn.Config:
         "server_header": False,
         "timeout_graceful_shutdown": OTHER_REQUESTS_SECONDS,
     }
+    if application.is_own:
+        # Tidewire alone takes no WebSockets; to load a library for them takes as long as to make
+        # the application.
+        options["ws"] = "none"
     if application.certificate is not None:
         options["ssl_certfile"] = application.certificate.certfile
         options["ssl_keyfile"] = application.certificate.keyfile

@@ -2,9 +2,8 @@
 
 import os
 import ssl
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from tidewire.core.errors import ConfigurationError
 
@@ -12,8 +11,7 @@ CERTIFICATE_OPTION: Final = "--ssl-certfile"
 KEY_OPTION: Final = "--ssl-keyfile"
 
 
-@dataclass(frozen=True, slots=True)
-class Certificate:
+class Certificate(NamedTuple):
     """A certificate and its key, as PEM files.
 
     Attributes:

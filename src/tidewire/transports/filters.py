@@ -1,11 +1,9 @@
 """What a reader may ask for: which types and which topics."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
+class Filter(NamedTuple):
     """Narrows what is delivered; it never widens what may be seen.
 
     Attributes:

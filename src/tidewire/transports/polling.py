@@ -44,6 +44,7 @@ class PollRequest:
             this cursor, and is not held.
         filter: which types and topics.
         client_type: what the client calls itself.
+        client_info: what else it says of itself.
         instance_id: a tab's own name.
     """
 
@@ -53,6 +54,7 @@ class PollRequest:
     until: Cursor | None = None
     filter: Filter = field(default_factory=Filter)
     client_type: str | None = None
+    client_info: str | None = None
     instance_id: str | None = None
 
 
@@ -142,9 +144,18 @@ async def poll(
         RevokedCredential: it was revoked while the poll was held.
         LimitError: the answer would be held, and there is no room for it.
     """
-    deadline = keeper.clock.monotonic() + request.wait
     place = await keeper.hub.locate(request.since)
     answer = PollAnswer(place.cursor, gap=place.gap)
+    reader = await _answer(keeper, identity, request, receive, answer)
+    keeper.polled(reader, request.instance_id, place.cursor, answer.cursor, answer.gap)
+    return answer
+
+
+async def _answer(
+    keeper: Keeper, identity: Identity, request: PollRequest, receive: Receive, answer: PollAnswer
+) -> Reader:
+    """Fills an answer. Returns for whom it was read, as they are then."""
+    deadline = keeper.clock.monotonic() + request.wait
     while True:
         bell = _Bell()
         reader = Reader(
@@ -157,14 +168,14 @@ async def poll(
         await _collect(keeper, reader, answer, request)
         left = deadline - keeper.clock.monotonic()
         if not answer.empty or left <= 0 or answer.ends(request.until):
-            return answer
+            return reader
         try:
             again = await _hold(keeper, reader, bell, request, answer, left, receive)
         except Draining:
             # There is nothing to see, and no time to wait for it here.
-            return answer
+            return reader
         if not again:
-            return answer
+            return reader
 
 
 async def _collect(
@@ -226,6 +237,7 @@ async def _hold(
         connected_at=keeper.clock.now(),
         opened=keeper.clock.monotonic(),
         client_type=request.client_type,
+        client_info=request.client_info,
         instance_id=request.instance_id,
     )
     keeper.admit(connection)

@@ -46,6 +46,7 @@ class StreamRequest:
         filter: which types and topics.
         named: with ``event:`` lines, or without them for native ``onmessage`` handlers.
         client_type: what the client calls itself.
+        client_info: what else it says of itself.
         instance_id: a tab's own name.
     """
 
@@ -53,6 +54,7 @@ class StreamRequest:
     filter: Filter = field(default_factory=Filter)
     named: bool = True
     client_type: str | None = None
+    client_info: str | None = None
     instance_id: str | None = None
 
 
@@ -159,10 +161,12 @@ class Stream:
         connection: Connection,
         sink: AsgiSink,
         opening: bytes,
+        place: Place,
         *,
         resumed: bool,
     ) -> None:
         self.resumed = resumed
+        self._place = place
         self._keeper = keeper
         self._connection = connection
         self._sink = sink
@@ -172,6 +176,7 @@ class Stream:
         try:
             self._keeper.admit(self._connection)
         except TidewireError as error:
+            self._keeper.refused(error, self._connection)
             await refuse(error, send)
             return
         handover: Handover | None = scope.get("extensions", {}).get(HANDOVER)
@@ -204,13 +209,13 @@ class Stream:
         if sink is None:
             return False
         connection.reader.sink = sink
-        self._keeper.opened(connection)
+        self._keeper.opened(connection, self._place, resumed=self.resumed)
         return True
 
     async def _go_on(self, receive: Receive, send: Send) -> None:
         """Goes on within the request."""
         sink = self._sink
-        self._keeper.opened(self._connection)
+        self._keeper.opened(self._connection, self._place, resumed=self.resumed)
         writing = asyncio.create_task(sink.run(send))
         tasks = [
             writing,
@@ -269,10 +274,11 @@ async def open_stream(
         connected_at=clock.now(),
         opened=clock.monotonic(),
         client_type=request.client_type,
+        client_info=request.client_info,
         instance_id=request.instance_id,
     )
     resumed = isinstance(request.since, Cursor) and place.gap is None
-    data = {
+    data: notices.ConnectedData = {
         "clientId": connection.id,
         "serverInfo": {
             "version": version,
@@ -288,10 +294,10 @@ async def open_stream(
         "degraded": keeper.hub.condition.degraded,
     }
     opening = _opening(sink.encoding, data, place, clock.now())
-    return Stream(keeper, connection, sink, opening, resumed=resumed)
+    return Stream(keeper, connection, sink, opening, place, resumed=resumed)
 
 
-def _opening(encoding: Encoding, data: dict[str, Any], place: Place, now: int) -> bytes:
+def _opening(encoding: Encoding, data: notices.ConnectedData, place: Place, now: int) -> bytes:
     gap = place.gap
     cursor = str(place.cursor) if gap is None else None
     opening = encoding.control(notices.connected(data, cursor=cursor, now=now))

@@ -19,7 +19,7 @@ def add_administration_routes(router: APIRouter, service: Service) -> None:
             202: {"description": "Known here, and on other nodes once the log is back."},
             **problem_responses(413, 422),
         },
-        openapi_extra=body_schema(RevokeBody.model_json_schema()),
+        openapi_extra=body_schema(RevokeBody.model_json_schema),
         tags=["administration"],
     )
     async def revoke(request: Request) -> Response:

@@ -1,13 +1,12 @@
 """How this node is, and how all of them are; what administrators do to connections and events."""
 
-import contextlib
 import hmac
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
-from tidewire.core.errors import InvalidEvent, Unavailable
+from tidewire.core.errors import InvalidEvent, NotFound
 from tidewire.http.bodies import ActionBody, body_schema, parse_model, read_body
 from tidewire.http.problems import problem_responses
 from tidewire.http.service import Service
@@ -22,14 +21,40 @@ class ConnectionFigures(BaseModel):
     users: int
 
 
+class Percentiles(BaseModel):
+    """Milliseconds; null where there was nothing to measure."""
+
+    p50: float | None
+    p95: float | None
+    p99: float | None
+
+
+class ErrorFigures(BaseModel):
+    """The errors of all nodes within the last hour: the newest, and how many of each kind."""
+
+    recent: list[dict[str, Any]]
+    byCategory: dict[str, int]  # noqa: N815 - the names on the wire
+    bySeverity: dict[str, int]  # noqa: N815
+    total: int
+
+
 class HealthAnswer(BaseModel):
-    """How this node is. ``uptime``: ms; ``timestamp``: Unix milliseconds."""
+    """How this node is. ``uptime``: ms; ``timestamp``: Unix milliseconds. The last five members
+    are there only if they are asked for."""
 
     status: str
     timestamp: int
     uptime: int
     connections: ConnectionFigures
-    components: dict[str, Any] | None = None
+    errorRate: float  # noqa: N815 - the name on the wire
+    """Answers of 400 and above within the last five minutes, in percent of all."""
+    responseTime: Percentiles  # noqa: N815
+    """Within the last five minutes, to the first byte."""
+    components: dict[str, dict[str, Any]] = {}
+    metrics: dict[str, Any] = {}
+    events: dict[str, Any] = {}
+    errors: ErrorFigures | None = None
+    system: dict[str, Any] = {}
 
 
 class MonitorAnswer(BaseModel):
@@ -57,7 +82,7 @@ def add_figure_routes(router: APIRouter, service: Service) -> None:
         "/api/sse/health",
         summary="How this node is",
         response_model=HealthAnswer,
-        response_model_exclude_none=True,
+        response_model_exclude_unset=True,
         responses=problem_responses(),
         tags=["health"],
     )
@@ -65,38 +90,20 @@ def add_figure_routes(router: APIRouter, service: Service) -> None:
         response.headers["Cache-Control"] = "no-store"
         if details:
             service.check_admin(await service.authenticate(request))
-        with contextlib.suppress(Unavailable):
-            # Whether it has started is what was asked for, and no failure to answer.
-            await service.start()
-        return HealthAnswer(
-            status=service.status,
-            timestamp=service.clock.now(),
-            uptime=service.uptime,
-            connections=ConnectionFigures(**service.connection_figures()),
-            components=await service.components() if details else None,
-        )
+        return HealthAnswer(**await service.health(details=details))
 
     @router.post(
         "/api/sse/health",
         summary="Do something about connections or events, on whichever node they are",
         response_model=ActionAnswer,
-        responses=problem_responses(413, 422),
-        openapi_extra=body_schema(ActionBody.model_json_schema()),
+        responses=problem_responses(404, 413, 422),
+        openapi_extra=body_schema(ActionBody.model_json_schema),
         tags=["health"],
     )
     async def act(request: Request) -> ActionAnswer:
         service.check_admin(await service.authenticate(request))
         asked = parse_model(ActionBody, await read_body(request))
-        parameters = asked.parameters
-        match asked.action:
-            case "disconnect_client":
-                everywhere = await service.disconnect(_named(parameters, "clientId"))
-                result: dict[str, Any] = {"everywhere": everywhere}
-            case "disconnect_user":
-                everywhere = await service.disconnect_user(_named(parameters, "userId"))
-                result = {"everywhere": everywhere}
-            case "clear_events":
-                result = {"cleared": await service.clear_events()}
+        result = await _carry_out(service, asked)
         return ActionAnswer(
             success=True, action=asked.action, result=result, timestamp=service.clock.now()
         )
@@ -111,13 +118,7 @@ def add_figure_routes(router: APIRouter, service: Service) -> None:
     async def monitor(request: Request, response: Response) -> MonitorAnswer:
         service.check_admin(await service.authenticate(request))
         response.headers["Cache-Control"] = "no-store"
-        here, nodes, total = await service.monitor()
-        return MonitorAnswer(
-            metrics=nodes[here],
-            allInstancesMetrics=nodes,
-            sseStats=total,
-            timestamp=service.clock.now(),
-        )
+        return MonitorAnswer(**await service.stats())
 
     @router.get(
         "/metrics",
@@ -129,15 +130,49 @@ def add_figure_routes(router: APIRouter, service: Service) -> None:
     async def prometheus(request: Request) -> Response:
         if not _may_scrape(request, service):
             service.check_admin(await service.authenticate(request))
-        _, nodes, _ = await service.monitor()
+        here, nodes, _ = await service.monitor()
         # Only who is scraped needs it.
         from tidewire.health import metrics
+        from tidewire.http import oversight
 
+        log = await oversight.log_figures(await service.start())
         return Response(
-            metrics.render(nodes),
+            metrics.render(nodes, here, log),
             media_type=metrics.CONTENT_TYPE,
             headers={"cache-control": "no-store"},
         )
+
+
+async def _carry_out(service: Service, asked: ActionBody) -> dict[str, Any]:
+    # Only who asks for something needs it.
+    from tidewire.http import oversight
+
+    node = await service.start()
+    parameters = asked.parameters
+    match asked.action:
+        case "health_check":
+            return await oversight.pinged(node)
+        case "ping_client":
+            return await oversight.pinged(node, _named(parameters, "clientId"))
+        case "get_client_info":
+            return {"client": await _client(service, _named(parameters, "clientId"))}
+        case "disconnect_client":
+            return {"everywhere": await service.disconnect(_named(parameters, "clientId"))}
+        case "disconnect_user":
+            return {"everywhere": await service.disconnect_user(_named(parameters, "userId"))}
+        case "clear_errors":
+            return await oversight.clear_errors(node)
+        case "clear_events":
+            return {"cleared": await service.clear_events()}
+        case "force_cleanup":
+            return await oversight.clean_up(node)
+
+
+async def _client(service: Service, client_id: str) -> dict[str, Any]:
+    client: dict[str, Any] | None = (await service.client(client_id))["client"]
+    if client is None:
+        raise NotFound(f"The client {client_id!r} has gone.")
+    return client
 
 
 def _may_scrape(request: Request, service: Service) -> bool:

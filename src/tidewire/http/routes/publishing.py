@@ -77,9 +77,11 @@ def add_publishing_routes(router: APIRouter, service: Service) -> None:
             },
             **problem_responses(413, 422),
         },
-        openapi_extra=publish_schema(),
+        openapi_extra=body_schema(publish_schema),
         tags=["publishing"],
-        route_class_override=problem_route(service.journal, straight=True),
+        route_class_override=problem_route(
+            service.journal, measures=service.measures, straight=True
+        ),
     )
 
     @router.post(
@@ -88,7 +90,7 @@ def add_publishing_routes(router: APIRouter, service: Service) -> None:
         response_model=Tested,
         response_model_exclude_unset=True,
         responses=problem_responses(413, 422),
-        openapi_extra=body_schema(TestBody.model_json_schema()),
+        openapi_extra=body_schema(TestBody.model_json_schema),
         tags=["publishing"],
     )
     async def test(request: Request) -> Tested:

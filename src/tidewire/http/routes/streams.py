@@ -3,15 +3,16 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tidewire.core.errors import TidewireError
 from tidewire.core.event import Priority
+from tidewire.core.log import GapReason
 from tidewire.core.position import Cursor, Edge
 from tidewire.http.extensions import DRAIN_EXTENSION
 from tidewire.http.params import PollQuery, StreamQuery, check_names
-from tidewire.http.problems import problem_responses, problem_route
+from tidewire.http.problems import Later, note_answer, problem_responses, problem_route
 from tidewire.http.service import Service
 from tidewire.transports.asgi import refuse
 from tidewire.transports.polling import PollRequest
@@ -44,24 +45,36 @@ class CursorAnswer(BaseModel):
 
 
 class GapAnswer(BaseModel):
-    """A hole: what lies in ``(from, to]`` was missed."""
+    """A hole: what lies in ``(from, to]`` was missed. Fetch anew what depends on it."""
 
     from_: Annotated[str, Field(alias="from")]
     to: str
-    reason: str
+    reason: GapReason
+
+
+class MetadataAnswer(BaseModel):
+    """What an event carries beside its payload. Targets are never sent to subscribers."""
+
+    model_config = ConfigDict(extra="allow")
+
+    userId: str | None = None  # noqa: N815 - the names on the wire
+    """Who acted. Not who is meant."""
+    correlationId: str | None = None  # noqa: N815
 
 
 class EventAnswer(BaseModel):
-    """An event as subscribers get it."""
+    """An event of the log, as subscribers get it."""
 
     id: str
+    """Its identity: unique, and never changed."""
     timestamp: int
+    """When it was accepted."""
     type: str
     priority: Priority
     source: str
     version: str
     data: Any
-    metadata: dict[str, Any] | None = None
+    metadata: MetadataAnswer | None = None
 
 
 class PollMeta(BaseModel):
@@ -70,8 +83,10 @@ class PollMeta(BaseModel):
     eventSource: str  # noqa: N815 - the names on the wire
     filters: dict[str, list[str]]
     nextPollIn: int  # noqa: N815
+    """Milliseconds."""
     nextPollRecommended: int  # noqa: N815
     serverTime: str  # noqa: N815
+    """ISO 8601, in UTC."""
 
 
 class Polled(BaseModel):
@@ -83,16 +98,18 @@ class Polled(BaseModel):
     events: list[EventAnswer]
     cursor: str
     hasMore: bool  # noqa: N815
+    """Whether to go on at once."""
     gap: GapAnswer | None
     meta: PollMeta
 
 
-class Deferred(Response):
+class Deferred(Later):
     """An answer that may take long, given after everything that the request holds was let go:
     a dependency with a database session, that somebody put before our routes, would otherwise
     keep its connection as long as the stream is open or the poll is held."""
 
-    def __init__(self, answer: ASGIApp) -> None:
+    def __init__(self, answer: ASGIApp, *, is_timed: bool = True) -> None:
+        self.is_timed = is_timed
         # Not what a response makes of a body: there is none yet.
         self.background = None
         self.raw_headers = []
@@ -105,6 +122,7 @@ class Deferred(Response):
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
+                self.on_start(message["status"])
                 message = {**message, "headers": [*message["headers"], *self.raw_headers]}
             await send(message)
 
@@ -127,6 +145,7 @@ def add_stream_routes(router: APIRouter, service: Service) -> None:
             filter=query.filter,
             named=query.named == "1",
             client_type=query.client_type,
+            client_info=query.client_info,
             instance_id=query.instance_id,
         )
         # After a shutdown or a lost network a whole crowd comes back at once, to go on where it
@@ -157,7 +176,9 @@ def add_stream_routes(router: APIRouter, service: Service) -> None:
             response_class=Response,
             include_in_schema=shown,
             tags=["events"],
-            route_class_override=problem_route(service.journal, straight=True, reads=StreamQuery),
+            route_class_override=problem_route(
+                service.journal, measures=service.measures, straight=True, reads=StreamQuery
+            ),
         )
 
     async def polling(request: Request, query: Annotated[PollQuery, Query()]) -> Response:
@@ -170,6 +191,7 @@ def add_stream_routes(router: APIRouter, service: Service) -> None:
             until=query.end,
             filter=query.filter,
             client_type=query.client_type,
+            client_info=query.client_info,
             instance_id=query.instance_id,
         )
         await service.gate.spend_poll(request, identity, asked.instance_id)
@@ -179,13 +201,15 @@ def add_stream_routes(router: APIRouter, service: Service) -> None:
             try:
                 body = await service.poll(identity, asked, receive)
             except TidewireError as error:
+                note_answer(service.journal, request, error)
                 await refuse(error, send)
                 return
             headers = {"cache-control": "no-store"}
             found = Response(body, headers=headers, media_type="application/json")
             await found(scope, receive, send)
 
-        return Deferred(answer)
+        # How long somebody waits for an event is no matter of the server's.
+        return Deferred(answer, is_timed=not asked.wait)
 
     router.add_api_route(
         "/api/realtime/polling",
@@ -196,7 +220,9 @@ def add_stream_routes(router: APIRouter, service: Service) -> None:
         response_model=Polled,
         responses=problem_responses(),
         tags=["events"],
-        route_class_override=problem_route(service.journal, straight=True, reads=PollQuery),
+        route_class_override=problem_route(
+            service.journal, measures=service.measures, straight=True, reads=PollQuery
+        ),
     )
 
     @router.get(

@@ -17,7 +17,7 @@ class TokenMetadata(BaseModel):
 
 
 class TokenAnswer(BaseModel):
-    """A token. Times are Unix milliseconds."""
+    """A token for streams. Times are Unix milliseconds."""
 
     token: str
     expiresAt: int  # noqa: N815 - the names on the wire
@@ -67,7 +67,7 @@ def add_token_routes(router: APIRouter, service: Service) -> None:
         summary="Extend an open stream by a new token",
         response_model=RefreshAnswer,
         responses=problem_responses(404, 413, 422),
-        openapi_extra=body_schema(RefreshBody.model_json_schema()),
+        openapi_extra=body_schema(RefreshBody.model_json_schema),
         tags=["authentication"],
     )
     async def refresh(request: Request) -> RefreshAnswer:

@@ -1,17 +1,19 @@
-"""`tidewire tail`: a stream, line by line."""
+"""`tidewire tail`: events, line by line."""
 
 import asyncio
-import contextlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
-import httpx
 from rich.markup import escape
 
-from tidewire.client.stream import Message, follow
+from tidewire.client.client import Client
+from tidewire.client.errors import Refused, SentAway
+from tidewire.client.messages import Control, Envelope, Gap, Item
+from tidewire.client.status import Status
+from tidewire.core.errors import TidewireError
 from tidewire.serve.console import err, out
 
 _COLOURS: Final = {"low": "dim", "normal": "cyan", "high": "yellow", "critical": "bold red"}
@@ -26,44 +28,71 @@ def tail(
     types: str | None,
     as_json: bool,
 ) -> None:
-    """Prints events until the server sends the client away, or the user."""
-    params = {"clientType": "tidewire-tail"}
-    if types is not None:
-        params["types"] = types
-    if topics:
-        params["topics"] = ",".join(topics)
+    """Prints events until the server sends the client away, or the user.
+
+    Raises:
+        Refused: the server does not let it.
+    """
     show = _show_json if as_json else _show
 
     async def run() -> None:
-        headers = {"Authorization": f"Bearer {token}"}
-        async with httpx.AsyncClient(base_url=url, headers=headers) as http:
-            messages = follow(http, params=params, since=since, on_wait=_tell_wait)
-            async with contextlib.aclosing(messages):
-                async for message in messages:
-                    show(message)
+        client = Client(
+            f"{url.rstrip('/')}/api/sse",
+            token=token,
+            types=None if types is None else [types],
+            topics=topics or None,
+            since="latest" if since is None else since,
+            client_type="tidewire-tail",
+            on_status=_tell_wait,
+        )
+        async with client:
+            async for item in client.items():
+                show(item)
 
-    asyncio.run(run())
+    try:
+        asyncio.run(run())
+    except SentAway:
+        return
+    except TidewireError as error:
+        raise Refused(error.problem(), error.status) from error
 
 
-def _tell_wait(reason: str, seconds: float) -> None:
-    err.print(f"[yellow]{escape(reason)}; connecting again in {seconds:.1f} s[/]")
+def _tell_wait(status: Status) -> None:
+    if status.retry_in is None:
+        return
+    reason = status.reason if status.error is None else status.error.detail
+    err.print(
+        f"[yellow]{escape(reason or '')}; connecting again in {status.retry_in / 1000:.1f} s[/]"
+    )
 
 
-def _show_json(message: Message) -> None:
-    if "id" in message.envelope or message.event == "gap":
-        sys.stdout.write(json.dumps(message.envelope, ensure_ascii=False) + "\n")
+def _show_json(item: Item) -> None:
+    if isinstance(item, Envelope | Gap):
+        sys.stdout.write(json.dumps(_raw(item), ensure_ascii=False) + "\n")
         sys.stdout.flush()
 
 
-def _show(message: Message) -> None:
-    envelope = message.envelope
-    data = json.dumps(envelope["data"], ensure_ascii=False)
-    moment = datetime.fromtimestamp(envelope["timestamp"] / 1000, UTC).astimezone()
-    clock = f"[dim]{moment:%H:%M:%S}.{moment.microsecond // 1000:03d}[/]"
-    if "id" in envelope:
-        colour = _COLOURS[envelope["priority"]]
-        out.print(f"{clock} [{colour}]{escape(envelope['type'])}[/] {escape(data)}")
-    elif message.event == "gap":
-        out.print(f"{clock} [bold red]gap[/] {escape(data)}")
-    elif message.event != "ping":
-        out.print(f"{clock} [dim]{escape(message.event)} {escape(data)}[/]")
+def _show(item: Item) -> None:
+    envelope = _raw(item)
+    data = escape(json.dumps(envelope["data"], ensure_ascii=False))
+    at = envelope.get("timestamp")
+    moment = datetime.now(UTC) if at is None else datetime.fromtimestamp(at / 1000, UTC)
+    clock = f"[dim]{moment.astimezone():%H:%M:%S}.{moment.microsecond // 1000:03d}[/]"
+    match item:
+        case Envelope():
+            colour = _COLOURS.get(item.priority, "cyan")
+            out.print(f"{clock} [{colour}]{escape(item.type)}[/] {data}")
+        case Gap():
+            out.print(f"{clock} [bold red]gap[/] {data}")
+        case Control() if item.raw:
+            out.print(f"{clock} [dim]{escape(item.type)} {data}[/]")
+
+
+def _raw(item: Item) -> Mapping[str, Any]:
+    """What came for it, as JSON."""
+    if item.raw or isinstance(item, Envelope):
+        return item.raw
+    if isinstance(item, Control):
+        return {"type": item.type, "data": item.data}
+    data = {"from": item.from_, "to": item.to, "reason": item.reason}
+    return {"type": "gap", "data": data}

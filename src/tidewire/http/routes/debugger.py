@@ -1,0 +1,141 @@
+"""The debugger: a page for those who develop or run this server, and the files it is made of."""
+
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from fastapi import APIRouter, Request, Response
+
+from tidewire.core.errors import Forbidden, NotFound
+from tidewire.http.problems import problem_route
+from tidewire.http.routes.module import is_known
+from tidewire.http.service import Service
+
+FOLDER: Final = Path(__file__).parent.parent / "debugger"
+PAGE: Final = "index.html"
+
+MEDIA_TYPES: Final = {
+    ".css": "text/css",
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+}
+
+PRODUCTION: Final = b'<meta name="mode" content="production">'
+DEVELOPMENT: Final = b'<meta name="mode" content="development">'
+
+HEADERS: Final = {
+    # All that it is made of comes from here, as files; and it talks to nobody else.
+    "content-security-policy": "; ".join(
+        [
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            "img-src 'self'",
+            "connect-src 'self'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+            "require-trusted-types-for 'script'",
+            "trusted-types 'none'",
+        ]
+    ),
+    "x-frame-options": "DENY",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+}
+
+CREDENTIALS: Final = frozenset({"authorization", "cookie"})
+
+
+class File(NamedTuple):
+    """A file of the page, with the entity tag (RFC 9110 section 8.8.3) that names its bytes."""
+
+    body: bytes
+    etag: str
+    media_type: str
+
+
+def add_debugger_routes(router: APIRouter, service: Service) -> None:
+    """Adds ``/debug/sse``, for administrators, and in development mode for this machine."""
+
+    # Once, and not before somebody asks: most servers are started to do something else.
+    read = cache(lambda: _read(development=service.dev))
+    route_class = problem_route(service.journal, straight=True)
+
+    async def page(request: Request) -> Response:
+        await _check_allowed(request, service)
+        found = read()[PAGE]
+        headers = {**HEADERS, "cache-control": "no-store"}
+        return Response(found.body, headers=headers, media_type=found.media_type)
+
+    async def file(request: Request) -> Response:
+        await _check_allowed(request, service)
+        path = request.path_params["path"]
+        if not path:
+            # Relative, so that it holds under any prefix.
+            return Response(status_code=307, headers={"location": "../sse"})
+        found = read().get(path)
+        if found is None or path == PAGE:
+            raise NotFound(f"There is nothing at {request.url.path}.")
+        headers = {**HEADERS, "etag": found.etag, "cache-control": "private, no-cache"}
+        if is_known(found.etag, request.headers.getlist("if-none-match")):
+            return Response(status_code=304, headers=headers)
+        return Response(found.body, headers=headers, media_type=found.media_type)
+
+    for path, endpoint in (("/debug/sse", page), ("/debug/sse/{path:path}", file)):
+        router.add_api_route(
+            path,
+            endpoint,
+            methods=["GET", "HEAD"],
+            response_class=Response,
+            # For eyes, and nothing to call.
+            include_in_schema=False,
+            route_class_override=route_class,
+        )
+
+
+def _read(*, development: bool) -> Mapping[str, File]:
+    files = {}
+    for path in FOLDER.rglob("*"):
+        media_type = MEDIA_TYPES.get(path.suffix)
+        if media_type is None:
+            continue
+        body = path.read_bytes()
+        if path.name == PAGE and development:
+            body = body.replace(PRODUCTION, DEVELOPMENT)
+        etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+        files[path.relative_to(FOLDER).as_posix()] = File(body, etag, media_type)
+    return files
+
+
+async def _check_allowed(request: Request, service: Service) -> None:
+    """Lets administrators pass; in development mode whoever may say there who they are.
+
+    Raises:
+        AuthenticationError: nobody, outside development mode.
+        Forbidden: no administrator; or a request that development mode does not trust.
+    """
+    if service.dev:
+        try:
+            identity = await service.authenticate(_as_developer(request))
+        except Forbidden:
+            # From another machine, or for a strange host. It may still be an administrator.
+            if CREDENTIALS.isdisjoint(request.headers.keys()):
+                raise
+        else:
+            if identity.method == "parameter_dev":
+                return
+    service.check_admin(await service.authenticate(request))
+
+
+def _as_developer(request: Request) -> Request:
+    # The same request, that says who it is in the way of development mode, and in no other.
+    headers = [
+        (name, value)
+        for name, value in request.scope["headers"]
+        if name.decode("latin-1") not in CREDENTIALS
+    ]
+    return Request({**request.scope, "headers": headers, "query_string": b"userId=developer"})

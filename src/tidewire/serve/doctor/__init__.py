@@ -1,0 +1,1 @@
+"""What can be wrong with a deployment, found from where a browser stands."""
