@@ -16,6 +16,7 @@ ALWAYS: Final = (PurePosixPath("CHANGELOG.md"), PurePosixPath("CONTRIBUTING.md")
 _LANGUAGES: Final = {
     ".conf": "nginx",
     ".html": "html",
+    ".json": "json",
     ".lua": "lua",
     ".md": "markdown",
     ".py": "python",

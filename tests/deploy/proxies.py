@@ -130,72 +130,57 @@ def changed(file: Path, *changes: tuple[str, str]) -> str:
 # nginx
 
 NGINX: Final = """
-daemon off;
-{user}
-pid {folder}/nginx.pid;
-error_log stderr error;
 worker_processes 1;
 worker_rlimit_nofile {files};
+error_log stderr error;
 events {{ worker_connections {connections}; }}
-http {{
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    include {site};
-}}
+http {{ include {site}; }}
 """
 
 
 def _nginx(site: Site) -> Prepared:
+    file, around = site.folder / "site.conf", site.folder / "nginx.conf"
     # With several nodes as docs/deployment.md says: else one that was away is shunned for ten
     # seconds, and if the next goes meanwhile, none is left.
     rest = " fail_timeout=1s" if len(site.nodes) > 1 else ""
-    nodes = " ".join(f"server {address}{rest};" for address in site.addresses)
-    return _surrounded(
-        site,
-        changed(
-            DEPLOY / "nginx/tidewire.conf",
-            ("server 127.0.0.1:8000;", nodes),
-            ("listen 80;", f"listen 127.0.0.1:{site.redirecting};"),
-            ("listen 443 ", f"listen 127.0.0.1:{site.port} "),
-            ("/etc/ssl/certs/events.example.com.pem", str(site.certificate.file)),
-            ("/etc/ssl/private/events.example.com.key", str(site.certificate.key)),
-            ("/var/log/nginx/tidewire.access.log", str(site.folder / "access.log")),
-        ),
+    text = changed(
+        DEPLOY / "nginx/tidewire.conf",
+        ("server 127.0.0.1:8000;", " ".join(f"server {each}{rest};" for each in site.addresses)),
+        ("listen 80;", f"listen 127.0.0.1:{site.redirecting};"),
+        ("listen 443 ", f"listen 127.0.0.1:{site.port} "),
+        ("/etc/ssl/certs/events.example.com.pem", str(site.certificate.file)),
+        ("/etc/ssl/private/events.example.com.key", str(site.certificate.key)),
+        ("/var/log/nginx/tidewire.access.log", str(site.folder / "access.log")),
     )
+    file.write_text(text)
+    around.write_text(NGINX.format(files=2 * CONNECTIONS, connections=CONNECTIONS, site=file))
+    return _nginx_with(around, site)
 
 
 def _nginx_of_compose(site: Site) -> Prepared:
-    nodes = " ".join(f"server {address};" for address in site.addresses)
-    return _surrounded(
-        site,
-        changed(
-            DEPLOY / "docker/nginx.conf",
-            # Docker's own, and what asks it: they came with nginx 1.27.3.
-            ("resolver 127.0.0.11 valid=2s;", ""),
-            ("server tidewire:8000 resolve fail_timeout=1s;", nodes),
-            ("listen 80;", f"listen 127.0.0.1:{site.port};"),
-            ("/dev/stdout", str(site.folder / "access.log")),
-        ),
+    file = site.folder / "nginx.conf"
+    nodes = " ".join(f"server {each} fail_timeout=1s;" for each in site.addresses)
+    text = changed(
+        DEPLOY / "docker/nginx.conf",
+        # Docker's own, and what asks it: they came with nginx 1.27.3.
+        ("resolver 127.0.0.11 valid=2s;", ""),
+        ("server tidewire:8000 resolve fail_timeout=1s;", nodes),
+        ("listen 80;", f"listen 127.0.0.1:{site.port};"),
+        ("/dev/stdout", str(site.folder / "access.log")),
+        ("/dev/stderr", "stderr"),
+        ("worker_rlimit_nofile 65536", f"worker_rlimit_nofile {2 * CONNECTIONS}"),
+        ("worker_connections 20480", f"worker_connections {CONNECTIONS}"),
     )
-
-
-def _surrounded(site: Site, text: str) -> Prepared:
-    file, around = site.folder / "site.conf", site.folder / "nginx.conf"
     file.write_text(text)
-    around.write_text(
-        NGINX.format(
-            # Without it the workers of root are nobody's, who may not write here.
-            user="user root;" if os.geteuid() == 0 else "",
-            folder=site.folder,
-            files=2 * CONNECTIONS,
-            connections=CONNECTIONS,
-            site=file,
-        )
-    )
-    command = ["nginx", "-e", "stderr", "-c", str(around)]
+    return _nginx_with(file, site)
+
+
+def _nginx_with(file: Path, site: Site) -> Prepared:
+    words = ["daemon off", f"pid {site.folder}/nginx.pid"]
+    if os.geteuid() == 0:
+        # Without it the workers of root are nobody's, who may not write here.
+        words.append("user root")
+    command = ["nginx", "-e", "stderr", "-c", str(file), "-g", "; ".join(words) + ";"]
     return Prepared([*command, "-t"], command, site.folder / "access.log")
 
 

@@ -9,9 +9,10 @@ import pytest
 from tests.deploy.proxies import CADDY, HAPROXY, NGINX_ALONE, Kind, Proxy
 from tests.serve.processes import Process
 
-SUITE_SECONDS = 100.0
+SUITE_SECONDS = 180.0
 
 
+@pytest.mark.timeout(SUITE_SECONDS + 20)
 @pytest.mark.parametrize("kind", [NGINX_ALONE, CADDY, HAPROXY], ids=lambda kind: kind.name)
 def test_the_contract_of_the_transports_holds_through(
     kind: Kind, contracts: Mapping[str, tuple[Process, Proxy]]

@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -27,7 +28,6 @@ SECRET = "a-secret-of-the-tests-of-more-than-32-bytes"
 SETTING_UP = {
     "README.md": "scripts/serve",
     "CONTRIBUTING.md": "scripts/serve",
-    "examples/plain/README.md": "examples/plain/start",
     "examples/react/README.md": "examples/react/start",
 }
 
@@ -40,6 +40,12 @@ ELSEWHERE = {
     "docs/python-client.md": "tests/client",
     "docs/testing.md": "tests/plugin",
     "docs/tutorial.md": "tests/docs",
+    "examples/django/README.md": "tests/examples",
+    "examples/fastapi/README.md": "tests/examples",
+    "examples/flask/README.md": "tests/examples",
+    "examples/nextjs/README.md": "tests/examples",
+    "examples/plain/README.md": "tests/docs",
+    "examples/starlette/README.md": "tests/examples",
 }
 
 # What pages leave to their readers.
@@ -60,7 +66,6 @@ def is_told(snippet: Snippet) -> bool:
     return (
         snippet.block.remark.startswith(NOT_RUN)
         or page in ELSEWHERE
-        or page.startswith("examples/")
         or (page in SETTING_UP and first == SETTING_UP[page])
     )
 
@@ -121,25 +126,25 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files that pages show whole, a certificate, and the keys of an issuer."""
-    folder = tmp_path_factory.mktemp("files")
-    for page in pages():
-        for name, content in files_of(page).items():
-            if name.endswith(".py"):
-                (folder / name).write_text(content)
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a certificate and its key."""
+    folder = tmp_path_factory.mktemp("certificate")
     made = "openssl req -x509 -newkey rsa:2048 -nodes -keyout k.pem -out c.pem -days 2 -subj /CN=a"
-    subprocess.run(
-        made.split(),
-        cwd=folder,
-        check=True,
-        capture_output=True,
-        timeout=60,
-    )
+    subprocess.run(made.split(), cwd=folder, check=True, capture_output=True, timeout=60)
+    return folder
+
+
+def lay_out(folder: Path, page: Path, certificate: Path) -> None:
+    """Puts into a folder what somebody has who follows a page: the shop of the README, the files
+    that the page shows whole, a certificate, and the keys of an issuer."""
+    for name, content in {**files_of(Path("README.md")), **files_of(page)}.items():
+        if name.endswith(".py"):
+            (folder / name).write_text(content)
+    for path in certificate.iterdir():
+        shutil.copy(path, folder)
     # By itself curl ends well whatever the answer is.
     (folder / ".curlrc").write_text("fail-with-body\n")
     (folder / "keys.json").write_text('{"keys": []}')
-    return folder
 
 
 def publish_at(url: str) -> str:
@@ -153,34 +158,42 @@ def publish_at(url: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def development(files: Path) -> Iterator[tuple[str, dict[str, str]]]:
+def development(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[str, dict[str, str]]]:
     """A development server, and the environment of a shell beside it. Pings come at once, so that
     nobody has to wait for them."""
+    folder = tmp_path_factory.mktemp("development")
     env = clean_environment(
-        files,
+        folder,
         PATH=search_path(),
         TIDEWIRE_PING_INTERVAL="1",
         SSE_JWT_SECRET=SECRET,
         SECRET_KEY=SECRET,
         TOKEN="of-nobody",
-        CURL_HOME=str(files),
     )
-    with running([COMMAND, "serve", "--dev", "--port", "0"], files, env, cwd=files) as server:
+    with running([COMMAND, "serve", "--dev", "--port", "0"], folder, env, cwd=folder) as server:
         yield url_in(server), env
 
 
 @pytest.mark.parametrize("group", of_pages("sh"), ids=page_of)
 def test_the_commands_of_a_page_do_what_they_should(
-    group: list[Snippet], files: Path, development: tuple[str, dict[str, str]], redis: Redis
+    group: list[Snippet],
+    tmp_path: Path,
+    certificate: Path,
+    development: tuple[str, dict[str, str]],
+    redis: Redis,
 ) -> None:
     url, env = development
+    lay_out(tmp_path, group[0].page, certificate)
     words = {
         re.escape(REDIS): f"{redis.url}/0",
         re.escape("https://login.example.com/.well-known/jwks.json"): "keys.json",
         r"\bID\b": publish_at(url),
         r"serve shop:app --workers": f"serve shop:app --log {redis.url}/0 --workers",
     }
-    with Shell(files, dict(env), url=url, words=words, publish=publish_at) as shell:
+    own = env | {"CURL_HOME": str(tmp_path)}
+    with Shell(tmp_path, own, url=url, words=words, publish=publish_at) as shell:
         for snippet in group:
             shell.run(snippet.block.code)
 

@@ -12,12 +12,12 @@ import pytest
 
 from scripts.site import typescript
 from tests.docs.pages import ROOT, files_of, snippets
-from tests.docs.test_snippets import NOT_RUN
+from tests.docs.test_snippets import ELSEWHERE, NOT_RUN
 
 CLIENT = ROOT / "client"
 
-# Those of the hook are compiled by tests of the client.
-ELSEWHERE = {"README.md", "docs/react.md"}
+# Those of the hook are compiled by tests of the client, others with what they are about.
+COMPILED_ELSEWHERE = {"README.md", "docs/react.md", *ELSEWHERE} - {"docs/tutorial.md"}
 
 # As much of others as pages use, and what they leave to their readers.
 STUBS = """
@@ -78,7 +78,7 @@ def files(*languages: str) -> dict[str, str]:
     found = {}
     for snippet in snippets(*languages):
         page, block = snippet.page, snippet.block
-        if str(page) in ELSEWHERE or block.remark.startswith(NOT_RUN):
+        if str(page) in COMPILED_ELSEWHERE or block.remark.startswith(NOT_RUN):
             continue
         named = {code: name for name, code in files_of(page).items()}
         own = f"{page.stem}-{block.line}/{page.stem}.{block.language}"

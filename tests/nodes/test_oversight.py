@@ -473,6 +473,22 @@ async def test_a_stream_that_is_behind_is_told_and_counted(cluster: Cluster) -> 
         assert [record["what"] for record in timeline] == ["opened", "behind", "caughtUp"]
 
 
+async def test_polls_that_find_a_quiet_log_again_push_nothing_out(cluster: Cluster) -> None:
+    async with cluster.member() as a:
+        await a.live.publish()
+        cursor = (await a.live.poll("ann", since="earliest"))["cursor"]
+        before = len(a.keeper.recorder)
+        for _ in range(5):
+            assert (await a.live.poll("ann", since=cursor))["cursor"] == cursor
+        # The first says that the client has what came before.
+        assert len(a.keeper.recorder) <= before + 1
+        await a.live.publish()
+        await a.live.poll("ann", since=cursor)
+        assert len(a.keeper.recorder) >= before + 1
+        [*_, last] = a.keeper.recorder.of_user("ann")
+        assert last.since == cursor
+
+
 async def test_what_is_no_id_of_an_event_is_refused(cluster: Cluster) -> None:
     async with cluster.member() as a:
         answer = await a.http.get(EXPLAIN, params={**ADMIN, "event": "x", "user": "ann"})

@@ -85,6 +85,9 @@ UNDATED_AUTHORITY_MS: Final = 3_600_000
 """How long a stream may stay open on a credential that does not say when it ends."""
 
 
+POLLERS: Final = 5_000
+"""Of how many pollers it is known where they stand, so that what is quiet fills no records."""
+
 ENDINGS: Final = frozenset(
     {
         *("left", "replaced", "displaced", "shutdown", "stale", "revoked", "expired"),
@@ -157,6 +160,7 @@ class Keeper:
         self._next_canary = 0.0
         self._unheard: Position | None = None
         self._deaf = self._blind = False
+        self._polled: dict[tuple[str, str | None], Cursor] = {}
         self._was_ready = True
         self._failures = 0
         self._canary_at = clock.monotonic()
@@ -320,7 +324,14 @@ class Keeper:
     def polled(
         self, reader: Reader, instance_id: str | None, start: Cursor, end: Cursor, gap: Gap | None
     ) -> None:
-        """Records the answer to a poll, from one cursor to another."""
+        """Records the answer to a poll, from one cursor to another. Of those that find a quiet
+        log again where they left it, only the first."""
+        who = reader.identity.user_id, instance_id
+        if start == end and gap is None and self._polled.get(who) == end:
+            return
+        if len(self._polled) >= POLLERS:
+            self._polled.clear()
+        self._polled[who] = end
         of = instance_id or "", reader.identity, reader.types
         if gap is not None:
             self.recorder.gaps[gap.reason] += 1

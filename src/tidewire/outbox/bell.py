@@ -24,6 +24,11 @@ class Bell:
     def ring(self, *_: object) -> None:
         self._rung.set()
 
+    @property
+    def has_rung(self) -> bool:
+        """Whether it has, since the last wait."""
+        return self._rung.is_set()
+
     async def wait(self, seconds: float) -> None:
         """Returns when it has rung since the last wait, or after so many seconds."""
         with suppress(TimeoutError):

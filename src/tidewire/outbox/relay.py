@@ -102,7 +102,9 @@ class Relay:
                         failures = 0
                         store = Store(connection, self._outbox.table, clock=self._clock)
                         await self._lead(store, made)
-                except (DBAPIError, PoolTimeout, OSError) as error:
+                except _PublishFailed as failed:
+                    raise failed.error from None
+                except Exception as error:
                     if not _will_pass(error):
                         raise
                     # What the driver says, without the statement: events are nobody's to log.
@@ -185,10 +187,23 @@ class Relay:
                 return Done()
 
     async def _send(self, batch: Batch) -> None:
-        if callable(self._publish):
-            await self._publish(batch.events, key=batch.key)
-        else:
-            await asyncio.to_thread(self._publish.publish, batch.events, key=batch.key.scope)
+        try:
+            if callable(self._publish):
+                await self._publish(batch.events, key=batch.key)
+            else:
+                await asyncio.to_thread(self._publish.publish, batch.events, key=batch.key.scope)
+        except TidewireError:
+            raise
+        except Exception as error:
+            raise _PublishFailed(error) from error
+
+
+class _PublishFailed(Exception):
+    """A mistake in what publishes: not to be taken for one of the database."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 def _delay(failures: int) -> int:
@@ -198,11 +213,12 @@ def _delay(failures: int) -> int:
 
 def _will_pass(error: Exception) -> bool:
     """Whether it is about the connection, and not about what was said by it."""
-    return (
-        not isinstance(error, DBAPIError)
-        or isinstance(error, OperationalError | InterfaceError)
-        or error.connection_invalidated
-    )
+    if isinstance(error, DBAPIError):
+        is_away = isinstance(error, OperationalError | InterfaceError)
+        return is_away or error.connection_invalidated
+    # SQLAlchemy 2.0 lets through what asyncpg raises while it connects.
+    from_driver = type(error).__module__.partition(".")[0] == "asyncpg"
+    return from_driver or isinstance(error, PoolTimeout | OSError)
 
 
 def _told(task: asyncio.Task[None]) -> None:
