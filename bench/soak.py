@@ -61,6 +61,7 @@ STREAMS: Final = 0.75
 """Of all stays; the others are polls."""
 
 AGAIN_SECONDS: Final = 0.2
+RENEW_SECONDS: Final = 45 * 60.0
 STORM_SECONDS: Final = 60.0
 PROGRESS_SECONDS: Final = 10.0
 SAMPLES: Final = 400
@@ -78,7 +79,7 @@ FLAT_FILES: Final = 25
 POOLED_FILES: Final = 16
 """Connections to Redis that are opened when they are needed, and stay."""
 
-LEAST_RETENTION: Final = 1_000
+LEAST_RETENTION: Final = 500
 
 To = tuple[str, str]
 """A publisher, and the user that it publishes for; "" = everybody. Each such pair counts its
@@ -86,13 +87,17 @@ events: 1, 2, 3, …"""
 
 
 class Credentials:
-    """Tokens that both nodes accept."""
+    """Tokens that both nodes accept. Each is good for an hour, and renewed in time."""
 
     def __init__(self) -> None:
         self._tokens = Tokens([SECRET], clock=SystemClock(), setting="SSE_JWT_SECRET")
+        self._issued: dict[str, tuple[float, str]] = {}
 
     def headers(self, user: str, *permissions: str) -> dict[str, str]:
-        token = self._tokens.issue(user, permissions=permissions).token
+        at, token = self._issued.get(user, (0.0, ""))
+        if not token or time.monotonic() - at > RENEW_SECONDS:
+            token = self._tokens.issue(user, permissions=permissions).token
+            self._issued[user] = time.monotonic(), token
         return {"Authorization": f"Bearer {token}"}
 
 
@@ -226,7 +231,7 @@ class Publisher:
         self._users = users
         self._each = each
         self._tally = tally
-        self._headers = credentials.headers(self._name, "publish")
+        self._credentials = credentials
         self._chance = random.Random(node)  # noqa: S311 - the same in every run
         self._stopping = False
 
@@ -249,9 +254,9 @@ class Publisher:
         return event | {"metadata": {"userIds": [user]}} if user else event
 
     async def _publish(self, key: str, events: list[dict[str, Any]]) -> None:
-        headers = self._headers | {"Idempotency-Key": key}
         path = "/api/realtime/publish"
         while True:
+            headers = self._credentials.headers(self._name, "publish") | {"Idempotency-Key": key}
             try:
                 await fetch(self._node, path, headers=headers, body={"events": events})
             except (Refused, OSError) as error:

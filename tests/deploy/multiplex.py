@@ -71,6 +71,8 @@ async def multiplexed(
     reader, writer = await asyncio.open_connection(
         "127.0.0.1", address.port, ssl=tls, server_hostname="localhost"
     )
+    chosen = writer.get_extra_info("ssl_object").selected_alpn_protocol()
+    assert chosen == "h2", f"a browser would speak {chosen or 'HTTP/1.1'}"
     shared = Multiplex(address.netloc, take)
 
     async def read() -> None:

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
 from tests.outbox.databases import Database
-from tidewire import Event, notification
+from tidewire import Event, notification, outbox
 from tidewire.core.errors import ConfigurationError
 from tidewire.outbox import Outbox
 
@@ -114,3 +114,10 @@ def test_several_outboxes_live_side_by_side() -> None:
 def test_a_name_that_postgresql_would_cut_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="63 bytes"):
         Outbox(MetaData(), name="n" * 64)
+
+
+def test_every_public_name_is_there_and_is_shown() -> None:
+    assert {*outbox.__all__} <= {*dir(outbox)}
+    assert all(getattr(outbox, name) is not None for name in outbox.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'Inbox'"):
+        _ = outbox.Inbox

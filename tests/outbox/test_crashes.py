@@ -58,6 +58,8 @@ async def test_killed_before_any_of_its_steps_it_leaves_what_another_finishes(
     token = publisher_token()
     heir = database.open()
     done, step = False, 0
+    # A process is a while in coming, and every statement has a commit beside it.
+    stride = 1 if database.is_sqlite else 2
     while not done:
         expected += fill(database, len(expected))
         dying = MortalRelay(database.async_url, server.url, token, step)
@@ -68,7 +70,7 @@ async def test_killed_before_any_of_its_steps_it_leaves_what_another_finishes(
             async with Relay(heir, publisher, look_seconds=0.01):
                 await database.emptied()
         assert await told(server) == expected, f"killed before step {step}"
-        step += 1
+        step += stride
     # Taking the lead, looking for what was sealed, and two batches.
     assert step > 10
 
