@@ -26,8 +26,6 @@ export class SSEClient<Events = KnownEvents> {
   readonly #options: SSEClientOptions<Events>;
   readonly #handlers: Record<string, Set<Handler>> = Object.create(null);
   readonly #listeners = new Set<() => void>();
-  // Not `randomUUID`: it is missing where a page came over plain HTTP.
-  readonly #instanceId = crypto.getRandomValues(new Uint32Array(3)).join("-");
   #status: Status;
   /** What brings events: a connection of our own, or one that tabs share. */
   #feed: ReturnType<typeof feedOf>;
@@ -35,10 +33,11 @@ export class SSEClient<Events = KnownEvents> {
   #wanted: Command | null = null;
   /** Whether it is known that it is to be shared, or not. */
   #chosen: boolean;
+  #sharing: Promise<void> | undefined;
 
   constructor(options: SSEClientOptions<Events> = {}) {
     this.#options = options;
-    this.#feed = new Connection(options, this.#instanceId, null, (deliveries) => {
+    this.#feed = new Connection(options, null, (deliveries) => {
       this.#deliver(deliveries);
       this.#show();
     });
@@ -118,19 +117,21 @@ export class SSEClient<Events = KnownEvents> {
       this.#feed.do(command);
       return;
     }
-    const connection = this.#feed as Connection;
-    // A bad address is told to the caller.
-    void connection.source;
-    const waiting = this.#wanted !== null;
-    this.#wanted = command === "disconnect" ? null : command;
-    if (!waiting && this.#wanted !== null) void this.#share(connection);
+    if (command === "disconnect") this.#wanted = null;
+    else {
+      const connection = this.#feed as Connection;
+      // A bad address is told to the caller.
+      void connection.source;
+      this.#wanted = command;
+      this.#sharing ??= this.#share(connection);
+    }
     this.#show();
   }
 
   async #share(connection: Connection): Promise<void> {
     try {
       const { feedOf } = await import("./feed.js");
-      this.#feed = feedOf(this.#options, this.#instanceId, connection, {
+      this.#feed = feedOf(this.#options, connection, {
         Connection,
         poll,
         watchPage,

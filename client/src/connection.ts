@@ -71,7 +71,7 @@ export type Listener = (deliveries: readonly Delivery[], before: State, after: S
  */
 export class Connection {
   readonly #options: ConnectionOptions;
-  readonly #instanceId: string;
+  readonly #instanceId: string | undefined;
   readonly #listener: Listener;
   readonly #watch: typeof watchPage;
   readonly #links = new Map<number, () => void>();
@@ -88,10 +88,10 @@ export class Connection {
 
   constructor(
     options: ConnectionOptions,
-    instanceId: string,
     cursor: string | null,
     listener: Listener,
     watch = watchPage,
+    instanceId?: string,
   ) {
     this.#options = options;
     this.#instanceId = instanceId;
@@ -141,7 +141,8 @@ export class Connection {
     return {
       urls: urlsOf(options.endpoint ?? "/api/sse", options.pollingEndpoint, options.tokenEndpoint),
       params: {
-        instanceId: this.#instanceId,
+        // Not `randomUUID`: it is missing where a page came over plain HTTP.
+        instanceId: this.#instanceId ?? crypto.getRandomValues(new Uint32Array(3)).join("-"),
         userId: options.userId,
         clientType: options.clientType,
         types: options.types?.join(),
@@ -263,8 +264,9 @@ export class Connection {
       const given = await this.#options.getToken?.();
       if (run !== this.#state.fetching || given === undefined) return;
       this.#token = typeof given === "string" ? given : given.token;
-      const refreshAfter = typeof given === "string" ? null : given.refreshAfter + this.#skew;
-      this.#dispatch({ type: "token", run, refreshAfter });
+      const due = typeof given === "string" ? 0 : given.refreshAfter;
+      // What is no number is none.
+      this.#dispatch({ type: "token", run, refreshAfter: due > 0 ? due + this.#skew : null });
     } catch (error) {
       this.#dispatch({ type: "tokenFailed", run, failure: thrown(error, "TOKEN_FAILED") });
     }

@@ -28,7 +28,6 @@ const CAN_SHARE =
  */
 export function feedOf(
   options: FeedOptions,
-  id: string,
   connection: Connection,
   parts: Parts,
 ): Connection | Tabs {
@@ -41,8 +40,8 @@ export function feedOf(
   const shared = (options.shareConnection ?? true) && CAN_SHARE;
   if (!shared && kept === null) return connection;
   const feed = shared
-    ? new Tabs(options, id, connection, cursor, { ...parts, deliver })
-    : new parts.Connection(options, id, cursor, (deliveries) => {
+    ? new Tabs(options, connection, cursor, { ...parts, deliver })
+    : new parts.Connection(options, cursor, (deliveries) => {
         deliver(deliveries);
         parts.changed();
       });

@@ -4,8 +4,8 @@ import type { ConnectionOptions } from "./connection.js";
 export class KeptCursor {
   readonly #key: string;
 
-  constructor({ endpoint, userId, types, topics }: ConnectionOptions) {
-    this.#key = `tidewire ${JSON.stringify([endpoint, userId, types, topics])}`;
+  constructor({ endpoint, userId, types, topics, params }: ConnectionOptions) {
+    this.#key = `tidewire ${JSON.stringify([endpoint, userId, types, topics, params])}`;
   }
 
   get(): string | null {

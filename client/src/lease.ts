@@ -85,10 +85,11 @@ export class Lease<Events> {
 
   #listen(connection: SharedConnection): (() => void)[] {
     const { client } = connection;
+    // After a render for another connection the handlers are that one's.
+    const ours = () => this.#connection === connection && this.#key === connection.key;
     const call = (type: string, event: unknown) => {
       const { eventHandlers = {} } = this.#options;
-      // After a render for another connection the handlers are that one's.
-      if (this.#connection !== connection || this.#key !== connection.key) return undefined;
+      if (!ours()) return undefined;
       if (!Object.hasOwn(eventHandlers, type)) return undefined;
       return (eventHandlers[type] as ((event: unknown) => unknown) | undefined)?.(event);
     };
@@ -99,15 +100,17 @@ export class Lease<Events> {
       ...Object.keys(CONTROLS).map((type) =>
         client.on(type, (event: unknown) => call(type, event)),
       ),
-      client.on("gap", ({ data }) => this.#options.onGap?.(data)),
+      client.on("gap", ({ data }) => (ours() ? this.#options.onGap?.(data) : undefined)),
     ];
   }
 
   #fail(error: TidewireError): void {
+    const complain = (thrown: unknown) => console.error("[tidewire] A handler failed:", thrown);
     try {
-      this.#options.onError?.(error);
+      const result: unknown = this.#options.onError?.(error);
+      if (result instanceof Promise) result.catch(complain);
     } catch (thrown) {
-      console.error("[tidewire] A handler failed:", thrown);
+      complain(thrown);
     }
   }
 }

@@ -44,6 +44,8 @@ export const ANSWER = 5_000;
 export const ANSWER_SPREAD = 2_000;
 /** The timers of a hidden page hardly run. So long is waited for it to connect. */
 export const RELIEF = 1_500;
+/** After the log was asked in vain it is not asked again for so long. */
+export const READ_REST = 5_000;
 /** How long a lock is kept after the connection has stopped, so that all others hear of it. */
 export const STOPPED = 500;
 
@@ -53,6 +55,8 @@ interface Joiner {
   readonly at: string | null;
   /** Whether the log is being asked for it. */
   readonly asked: boolean;
+  /** Before that it is not asked again. */
+  readonly notBefore: number;
 }
 
 export interface Member {
@@ -74,6 +78,8 @@ export interface Member {
   readonly hidden: boolean;
   /** What is to be done once it is known who leads. */
   readonly wanted: Command | null;
+  /** Whether it was told to poll. */
+  readonly pinned: boolean;
   readonly past: Past;
   readonly joiners: ReadonlyMap<string, Joiner>;
   /** Which of the others are seen. */
@@ -169,6 +175,7 @@ export function outside(id: string, start: string, cursor: string | null): Membe
     unseen: false,
     hidden: false,
     wanted: null,
+    pinned: false,
     past: NOTHING_YET,
     joiners: new Map(),
     seen: new Set(),
@@ -215,7 +222,8 @@ function act(draft: Draft, action: MemberAction): void {
       return;
     case "disconnect":
       if (inside(draft)) leave(draft, "out", "disconnect");
-      else draft.role = "out";
+      draft.role = "out";
+      draft.status = null;
       return;
     case "freeze":
       if (inside(draft)) leave(draft, "frozen", "freeze");
@@ -289,6 +297,7 @@ function told(draft: Draft): Told {
 }
 
 function want(draft: Draft, command: Command): void {
+  if (command !== "connect") draft.pinned = command === "forcePolling";
   if (draft.role === "leading") draft.effects.push({ type: "command", command });
   else if (draft.role === "following" && draft.joined) {
     if (command !== "connect") post(draft, { kind: "ask", command });
@@ -326,6 +335,8 @@ function quit(draft: Draft, role: "out" | "frozen", after: number): void {
   draft.effects.push({ type: "unlock", after });
   draft.role = role;
   draft.leader = null;
+  // Nobody watches the page any more.
+  if (role === "out") draft.hidden = false;
   draft.joiners.clear();
   draft.seen.clear();
   draft.timers = {};
@@ -337,7 +348,10 @@ function rise(draft: Draft): void {
   draft.leader = null;
   draft.joined = true;
   draft.timers = {};
-  draft.effects.push({ type: "run", command: draft.wanted ?? "connect", cursor: draft.cursor });
+  const { wanted, pinned } = draft;
+  const command =
+    pinned && wanted !== "forceSSE" && wanted !== "reconnect" ? "forcePolling" : wanted;
+  draft.effects.push({ type: "run", command: command ?? "connect", cursor: draft.cursor });
   draft.wanted = null;
   show(draft, draft.hidden);
   lead(draft, true);
@@ -375,7 +389,7 @@ function move(draft: Draft, action: MemberAction & { type: "moved" }): void {
     quit(draft, "out", STOPPED);
     return;
   }
-  for (const [to, joiner] of draft.joiners) if (!joiner.asked) bring(draft, to, joiner.at);
+  for (const [to, joiner] of draft.joiners) if (ready(draft, joiner)) bring(draft, to, joiner.at);
 }
 
 /** Keeps what belongs to the log. How a connection stood is of no use later. */
@@ -393,6 +407,10 @@ function keep(
   draft.past = extended(draft.past, { from, cursor: draft.cursor, deliveries: lasting, size });
 }
 
+function ready({ now }: Draft, joiner: Joiner): boolean {
+  return !joiner.asked && joiner.notBefore <= now;
+}
+
 /** Brings somebody in who stands at `at`. */
 function bring(draft: Draft, to: string, at: string | null): void {
   const { cursor } = draft;
@@ -404,7 +422,7 @@ function bring(draft: Draft, to: string, at: string | null): void {
     return;
   }
   // Before we are somewhere ourselves there is nowhere to bring it.
-  draft.joiners.set(to, { at, asked: cursor !== null });
+  draft.joiners.set(to, { at, asked: cursor !== null, notBefore: 0 });
   if (cursor !== null) {
     draft.effects.push({ type: "read", to, from: at, until: cursor });
   }
@@ -427,7 +445,7 @@ function found(draft: Draft, { to, from, answer }: MemberAction & { type: "read"
   // It may have left and come back meanwhile, and stand elsewhere.
   if (joiner?.at !== from) return;
   if (answer === null) {
-    draft.joiners.set(to, { ...joiner, asked: false });
+    draft.joiners.set(to, { ...joiner, asked: false, notBefore: draft.now + READ_REST });
     return;
   }
   const deliveries: Delivery[] = answer.events.map((event) => ({ type: "event", event }));
@@ -435,7 +453,7 @@ function found(draft: Draft, { to, from, answer }: MemberAction & { type: "read"
     deliveries.unshift({ type: "control", control: { type: "gap", data: answer.gap } });
   }
   page(draft, to, joiner.at, answer.cursor, deliveries, false);
-  draft.joiners.set(to, { at: answer.cursor, asked: false });
+  draft.joiners.set(to, { at: answer.cursor, asked: false, notBefore: 0 });
   // Where the log goes on beyond us, or is not yet where we are, it waits until we have moved.
   if (answer.hasMore || since(draft.past, answer.cursor) || answer.cursor === draft.cursor) {
     bring(draft, to, answer.cursor);
@@ -458,7 +476,8 @@ function hearAsLeader(draft: Draft, message: Message): void {
       const awaited = message.quiet && !message.hidden;
       if (awaited || was !== (draft.hidden && draft.seen.size === 0)) show(draft, was);
       // What it is being brought already it has, or says so when that has come.
-      if (!draft.joiners.get(by)?.asked) bring(draft, by, message.at);
+      const joiner = draft.joiners.get(by);
+      if (joiner === undefined || ready(draft, joiner)) bring(draft, by, message.at);
       // Reading may take a while.
       if (draft.joiners.has(by)) lead(draft);
       return;
@@ -468,7 +487,7 @@ function hearAsLeader(draft: Draft, message: Message): void {
       draft.seen.delete(by);
       return;
     case "ask":
-      draft.effects.push({ type: "command", command: message.command });
+      want(draft, message.command);
       return;
   }
 }

@@ -28,6 +28,8 @@ export const AWAITED: typeof IDLE = { ...IDLE, connectionStatus: "connecting" };
  *  pages that give way to others, let go of one and take it again at once. */
 const LINGER = 200;
 
+const ENDED: ReadonlySet<string> = new Set(["disconnected", "stopped"]);
+
 // Of the page, as its network is: two components that know nothing of each other share. Where pages
 // are rendered it stays empty, since nothing is mounted there.
 const connections = new Map<string, SharedConnection>();
@@ -107,6 +109,9 @@ export class SharedConnection {
     if (!this.#opened) {
       this.#opened = true;
       connections.set(this.key, this);
+      this.client.connect();
+    } else if (this.#holders.size === 1 && ENDED.has(this.client.getStatus().connectionStatus)) {
+      // It was ended, and let go of by all; whoever comes anew wants one.
       this.client.connect();
     }
     return () => {

@@ -80,11 +80,14 @@ export function requestOf(
   headers: Named,
   signal: AbortSignal | null = null,
 ): RequestInit {
-  const Authorization = token && `Bearer ${token}`;
   return {
     cache: "no-store",
     credentials: source.withCredentials ? "include" : "same-origin",
-    headers: given({ ...source.headers, Authorization, ...headers }),
+    headers: given({
+      ...source.headers,
+      ...(token && { Authorization: `Bearer ${token}` }),
+      ...headers,
+    }),
     signal,
   };
 }

@@ -66,6 +66,7 @@ const FRESH = {
   refreshed: false,
   notBefore: 0,
   error: null,
+  overlap: NOTHING,
 } as const;
 
 /** A connection that nobody has asked for. */
@@ -78,7 +79,6 @@ export function initial(settings: Settings, cursor: string | null = null): State
     pinned: false,
     cursor,
     timers: {},
-    overlap: NOTHING,
     token: "none",
     fetching: null,
     tokenDue: null,
@@ -218,11 +218,14 @@ function rest(
   draft.phase = phase;
   draft.reason = reason;
   draft.probe = null;
+  draft.overlap = NOTHING;
   draft.timers = {};
   if (phase === "idle" || phase === "stopped") {
     // Whoever connects next may be somebody else.
     draft.token = "none";
     draft.tokenDue = null;
+    // Nobody watches the page any more.
+    draft.hidden = false;
   } else if (draft.fetching !== null) draft.tokenDue = draft.now;
   draft.fetching = null;
 }

@@ -38,6 +38,16 @@ const FRESH = 60_000;
 /** Nobody waits longer to learn who is asking, in milliseconds. */
 const IDENTITY = 5_000;
 
+/** What is asked of the server on another tab's behalf is answered within so long. */
+const ANSWER = 10_000;
+
+/** Who is asking, the token that said it, and the name of those who ask for the same. */
+interface Asker {
+  readonly user: string;
+  readonly given: GivenToken | null;
+  readonly name: string;
+}
+
 /** A request for the lock. */
 interface Claim {
   readonly controller: AbortController;
@@ -46,13 +56,14 @@ interface Claim {
 
 export class Tabs {
   readonly #options: ConnectionOptions;
-  readonly #id: string;
   readonly #parts: Parts;
   readonly #idle: Status;
   /** Where events come from, before there is a token. */
   readonly #source: Source;
   readonly #timers = new Map<MemberTimer, { due: number; handle: ReturnType<typeof setTimeout> }>();
   readonly #queue: MemberAction[] = [];
+  /** Ends what is being asked of the server. */
+  readonly #polls = new Set<() => void>();
   #member: Member;
   #status: Status;
   #name: string | null = null;
@@ -60,11 +71,15 @@ export class Tabs {
   #user: string | null = null;
   /** What is to be done as soon as the name is known. */
   #wanted: Command | null = null;
+  /** How often it was begun, and ended: what an earlier time comes to is no use. */
+  #times = 0;
   #channel: BroadcastChannel | null = null;
   #claim: Claim | null = null;
   #connection: Connection | null = null;
-  /** Whether the connection is ours alone, because nobody knows yet who we are. */
+  /** Whether the connection is ours alone, because nobody knows yet who we are, */
   #alone = false;
+  /** or because the browser does not let the page share. */
+  #barred = false;
   #given: { token: GivenToken; at: number } | null = null;
   #unwatch: (() => void) | null = null;
   #tell: ((happened: PageAction) => void) | null = null;
@@ -73,18 +88,16 @@ export class Tabs {
 
   constructor(
     options: ConnectionOptions,
-    id: string,
     /** One that nobody has asked for yet: how it stands before it is shared. */
     { status, source }: Connection,
     cursor: string | null,
     parts: Parts,
   ) {
     this.#options = options;
-    this.#id = id;
     this.#parts = parts;
     this.#source = source;
     this.#idle = this.#status = status;
-    this.#member = outside(id, options.since ?? "latest", cursor);
+    this.#member = outside(`${source.params.instanceId}`, options.since ?? "latest", cursor);
   }
 
   get cursor(): string | null {
@@ -96,59 +109,78 @@ export class Tabs {
   }
 
   do(command: Command): void {
-    if (this.#member.role !== "out") this.#dispatch({ type: command });
-    else if (this.#alone) {
+    if (this.#alone) {
       this.#connection?.do(command);
       if (command === "disconnect") {
         this.#alone = false;
         this.#halt();
+        this.#dispatch({ type: command });
       }
-    } else {
+    } else if (command === "disconnect") {
+      this.#times += 1;
+      this.#wanted = null;
+      this.#given = null;
+      for (const end of this.#polls) end();
+      this.#dispatch({ type: command });
+    } else if (this.#member.role !== "out") this.#dispatch({ type: command });
+    else {
       const waiting = this.#wanted !== null;
-      this.#wanted = command === "disconnect" ? null : command;
-      if (!waiting && this.#wanted !== null) void this.#begin();
+      this.#wanted = command;
+      if (!waiting) void this.#begin();
     }
     this.#show();
   }
 
   async #begin(): Promise<void> {
+    this.#times += 1;
+    const time = this.#times;
     // Each time: whoever connects now may be somebody else.
-    const name = await this.#findName();
+    const asker = await this.#ask();
+    if (time !== this.#times || this.#wanted === null) return;
     const command = this.#wanted;
     this.#wanted = null;
-    if (command === null) return;
-    this.#name = name;
-    if (name === null) this.#goAlone(command);
-    else this.#dispatch({ type: command });
+    if (asker !== null && this.#enter(asker)) this.#dispatch({ type: command });
+    else this.#goAlone(command);
   }
 
-  /** The name that lock and channel have: of everything that says what may be seen. */
-  async #findName(): Promise<string | null> {
-    const user = await within(IDENTITY, this.#identity());
+  /** Becomes one of those who share; false where the browser does not have it. */
+  #enter({ user, given, name }: Asker): boolean {
     this.#user = user;
-    if (user === null) return null;
-    const { urls, headers, params } = this.#source;
-    // The number grows with the form of the messages: other versions are other tabs.
-    const text = JSON.stringify([1, urls.stream, user, { ...params, instanceId: null }, headers]);
-    const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
-    const bytes = new Uint8Array(digest, 0, 16);
-    return `tidewire-${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+    this.#given = given === null ? null : { token: given, at: Date.now() };
+    this.#name = name;
+    try {
+      this.#open();
+    } catch {
+      this.#barred = true;
+    }
+    return !this.#barred;
   }
 
-  /** Who is asking; null if that is not to be found out now. */
-  async #identity(): Promise<string | null> {
+  /** Finds out who is asking; null if that is not possible now. */
+  async #ask(): Promise<Asker | null> {
+    const found = await within(IDENTITY, this.#identity());
+    if (found === null || this.#barred) return null;
+    const { user, given } = found;
+    return { user, given, name: await nameOf(this.#options, this.#source, user) };
+  }
+
+  async #identity(): Promise<Pick<Asker, "user" | "given"> | null> {
     const { userId, token = null, getToken } = this.#options;
-    if (userId !== undefined) return `user ${userId}`;
+    if (userId !== undefined) return { user: `user ${userId}`, given: null };
+    let given: GivenToken | null = null;
     try {
-      if (getToken !== undefined) this.#given = { token: await getToken(), at: Date.now() };
+      if (getToken !== undefined) given = await getToken();
     } catch {
       // The connection will meet the same, and knows what to do about it.
       return null;
     }
-    const given = this.#given?.token ?? token;
-    if (given !== null) return subject(given);
-    const answer = await this.#poll("latest", {});
-    return answer && `user ${answer.userId}`;
+    let user: string | null;
+    if (given !== null || token !== null) user = subject((given ?? token) as GivenToken);
+    else {
+      const answer = await this.#poll("latest", {});
+      user = answer && `user ${answer.userId}`;
+    }
+    return user === null ? null : { user, given };
   }
 
   #poll(
@@ -158,8 +190,23 @@ export class Tabs {
   ): Promise<PollAnswer | null> {
     const link = { cursor, held: false } as Link;
     return new Promise((resolve) => {
-      const tell = (signal: Signal) => resolve(signal.type === "answer" ? signal.answer : null);
-      this.#parts.poll({ ...source, params: { ...source.params, ...params } }, link, tell);
+      const done = (answer: PollAnswer | null) => {
+        clearTimeout(timer);
+        this.#polls.delete(end);
+        resolve(answer);
+      };
+      const tell = (signal: Signal) => done(signal.type === "answer" ? signal.answer : null);
+      const close = this.#parts.poll(
+        { ...source, params: { ...source.params, ...params } },
+        link,
+        tell,
+      );
+      const end = () => {
+        close();
+        done(null);
+      };
+      const timer = setTimeout(end, this.#options.openTimeout ?? ANSWER);
+      this.#polls.add(end);
     });
   }
 
@@ -169,19 +216,27 @@ export class Tabs {
     this.#connect(this.#member.cursor, (deliveries, before, { cursor, phase }) => {
       this.#member = { ...this.#member, cursor };
       this.#parts.deliver(deliveries);
-      if (phase === "open" && before.phase !== "open") void this.#join();
+      if (phase === "open" && before.phase !== "open" && !this.#barred) void this.#join();
       this.#show();
     }).do(command);
   }
 
   async #join(): Promise<void> {
     const connection = this.#connection;
-    const name = await this.#findName();
-    if (name === null || !this.#alone || connection !== this.#connection) return;
+    const asker = await this.#ask();
+    if (asker === null || !this.#alone || connection !== this.#connection) return;
+    if (!this.#enter(asker)) return;
     this.#alone = false;
     this.#halt();
-    this.#name = name;
     this.#dispatch({ type: "connect" });
+  }
+
+  /** The browser has locks, and does not let this page have one. */
+  #giveUp(): void {
+    this.#barred = true;
+    this.#dispatch({ type: "disconnect" });
+    this.#goAlone("connect");
+    this.#show();
   }
 
   #dispatch(action: MemberAction): void {
@@ -191,11 +246,14 @@ export class Tabs {
     try {
       for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
         const moment = { now: performance.now(), random: Math.random() };
+        const { cursor } = this.#member;
         const { member, effects } = step(this.#member, next, moment);
         this.#member = member;
         const { role } = member;
         if (role !== "out") this.#unwatch ??= this.#parts.watchPage((type) => this.#happened(type));
         for (const effect of effects) this.#perform(effect);
+        // It may move without anything that is for handlers.
+        if (member.cursor !== cursor) this.#parts.deliver([]);
         this.#keepTimers();
         if (role !== "following" && role !== "leading") this.#close();
         this.#show();
@@ -211,6 +269,7 @@ export class Tabs {
     if (this.#member.role === "out") {
       this.#unwatch?.();
       this.#unwatch = null;
+      this.#offline = false;
     }
   }
 
@@ -273,11 +332,12 @@ export class Tabs {
         this.#dispatch({ type: "granted" });
         return held;
       })
-      .catch(() => {
-        // Let go of by us; or taken from us.
+      .catch((error: unknown) => {
+        // Let go of by us; or taken from us; or never to be had.
         if (!current()) return;
         this.#claim = null;
-        this.#dispatch({ type: "robbed" });
+        if ((error as Error).name === "AbortError") this.#dispatch({ type: "robbed" });
+        else this.#giveUp();
       });
   }
 
@@ -301,12 +361,12 @@ export class Tabs {
     const { getToken } = this.#options;
     const connection: Connection = new this.#parts.Connection(
       getToken ? { ...this.#options, getToken: () => this.#getToken(getToken) } : this.#options,
-      this.#id,
       cursor,
       (...heard) => {
         if (connection === this.#connection) listener(...heard);
       },
       (tell) => this.#attend(tell),
+      this.#member.id,
     );
     this.#connection = connection;
     return connection;
@@ -335,14 +395,15 @@ export class Tabs {
     this.#given = null;
     if (given !== null && Date.now() - given.at < FRESH) return given.token;
     const token = await get();
-    if (this.#options.userId === undefined && subject(token) !== this.#user) this.#part();
+    const user = this.#options.userId === undefined ? subject(token) : null;
+    if (user !== null && user !== this.#user) this.#part();
     return token;
   }
 
   /** The page has become another user's: what it is given from now on is not for the others. */
   #part(): void {
     if (this.#member.role !== "leading") return;
-    this.#dispatch({ type: "disconnect" });
+    this.do("disconnect");
     this.do("connect");
   }
 
@@ -350,6 +411,7 @@ export class Tabs {
     const connection = this.#connection;
     this.#connection = null;
     connection?.do("disconnect");
+    for (const end of this.#polls) end();
   }
 
   async #read({ to, from, until }: MemberEffect & { type: "read" }): Promise<void> {
@@ -404,17 +466,39 @@ export class Tabs {
   }
 }
 
-/** Whose a token is; that of no known form is its own. */
-function subject(given: GivenToken): string {
+/**
+ * Whose a token is, and for what: two of one user that may see different things are not shared.
+ * Null if it does not say.
+ */
+function subject(given: GivenToken): string | null {
   const token = typeof given === "string" ? given : given.token;
   try {
     const part = token.split(".")[1] ?? "";
-    const { sub } = JSON.parse(atob(part.replace(/-/g, "+").replace(/_/g, "/")));
-    if (typeof sub === "string") return `user ${sub}`;
+    const claims = JSON.parse(atob(part.replace(/-/g, "+").replace(/_/g, "/")));
+    if (typeof claims.sub !== "string") return null;
+    const rights = [claims.roles, claims.permissions, claims.topics].map((names) =>
+      Array.isArray(names) ? [...names].sort() : names,
+    );
+    return `user ${JSON.stringify([claims.sub, ...rights])}`;
   } catch {
-    // It is none that says it.
+    return null;
   }
-  return `token ${token}`;
+}
+
+/** The name that lock and channel have: of everything that says what is read, and how. */
+async function nameOf(options: ConnectionOptions, source: Source, user: string): Promise<string> {
+  const { urls, params, headers, withCredentials } = source;
+  const { autoReconnect, maxReconnectAttempts, openTimeout, streaming } = options;
+  const text = JSON.stringify([
+    // It grows with the form of the messages: tabs with another version do not understand us.
+    1,
+    user,
+    [urls.stream, urls.polling, { ...params, instanceId: null }, headers, withCredentials],
+    [autoReconnect, maxReconnectAttempts, openTimeout, streaming],
+  ]);
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+  const bytes = new Uint8Array(digest, 0, 16);
+  return `tidewire-${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
 }
 
 /** What comes within `delay`; null if nothing does. */

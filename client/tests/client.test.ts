@@ -50,6 +50,27 @@ describe("a client", () => {
     client.disconnect();
   });
 
+  test("sends the Authorization that it is given, where there is no token", async () => {
+    const client = wire.client({ headers: { Authorization: "Basic abc" } });
+    client.connect();
+    await settle();
+    expect(wire.last.header("Authorization")).toBe("Basic abc");
+    client.disconnect();
+  });
+
+  test("asks for no new token at a time that is none", async () => {
+    let asked = 0;
+    const getToken = () => {
+      asked += 1;
+      return { token: "t" } as never;
+    };
+    const { client } = await wire.streaming({ getToken });
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect(asked).toBe(1);
+    expect(wire.requests).toHaveLength(1);
+    client.disconnect();
+  });
+
   test("says by Last-Event-ID from where it goes on", async () => {
     const { client, stream } = await wire.streaming();
     await stream.write(block(streamed("e9")));

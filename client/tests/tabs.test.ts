@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { ANSWER, ANSWER_SPREAD, QUIET, RELIEF } from "../src/member.js";
+import { ANSWER, ANSWER_SPREAD, QUIET, READ_REST, RELIEF } from "../src/member.js";
 import { Browser, Tab } from "./tabs.world.js";
 
 type Happening = (browser: Browser) => unknown;
@@ -77,6 +77,7 @@ const happenings: fc.Arbitrary<Happening> = fc.oneof(
 /** Everybody who is there gets a leader who answers, and the rest comes. */
 function comeToRest(browser: Browser): void {
   for (const tab of browser.tabs) browser.act(tab, { type: "resume" });
+  browser.now += READ_REST;
   browser.settle();
   // Something more happens in the log; who stood elsewhere is brought in by that.
   for (let turn = 0; turn < 3; turn += 1) {
