@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -402,6 +403,8 @@ def test_ctrl_c_stops_it_at_once_and_without_a_word_but_python_s_own(
         stderr=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).parents[2],
+        # What a shell runs in the background, these tests perhaps, ignores it, and so would this.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     try:
         assert process.stdout is not None
