@@ -184,6 +184,19 @@ async def test_one_may_begin_at_a_time_and_at_the_beginning(server: Server) -> N
     assert ids[-2:] == [first, second]
 
 
+@pytest.mark.parametrize("since", [0, "0"])
+async def test_one_may_begin_at_the_time_0_which_is_not_the_head(
+    server: Server, since: int | str
+) -> None:
+    [first] = await server.publish([1])
+    async with (
+        Client(server.url, token=token(), since=since, on_gap=lambda gap: None) as client,
+        asyncio.timeout(10),
+    ):
+        while (await anext(client)).id != first:
+            pass
+
+
 async def test_what_is_not_read_any_more_is_let_go_of_at_once(server: Server) -> None:
     async with Client(server.url, token=token()) as client:
         for _ in range(3):

@@ -42,6 +42,13 @@ def entries(redis: Redis, name: str) -> int:
     return int(str(redis.command("XLEN", f"{{{name}}}:log")))
 
 
+def producers(redis: Redis, name: str) -> int:
+    """How many the log remembers."""
+    fields = redis.command("HKEYS", f"{{{name}}}:meta")
+    assert isinstance(fields, list)
+    return sum(str(field).startswith("p:") for field in fields)
+
+
 @pytest.fixture
 def name() -> str:
     """Of a log of one's own."""
@@ -272,6 +279,39 @@ class TestStraightIntoTheLog:
         with Publisher(redis.url, retention=Retention(events=7)) as publisher:
             publisher.publish(counted(range(10)))
         assert entries(redis, name) == 7
+
+    def test_one_that_is_told_no_retention_trims_nothing(
+        self, redis: Redis, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for what in ("EVENTS", "SECONDS", "BYTES"):
+            monkeypatch.delenv(f"TIDEWIRE_RETENTION_{what}", raising=False)
+        # The usual bounds are such that they would be trimmed: by their size, and by their age.
+        monkeypatch.setattr(Retention.__init__, "__defaults__", (5, 1e-3, 100))
+        with Publisher(redis.url, name=name) as publisher:
+            for number in range(3):
+                publisher.publish(counted(range(number * 10, number * 10 + 10)))
+        assert entries(redis, name) == 30
+
+    def test_one_that_closes_leaves_nothing_of_itself_in_the_log_but_events(
+        self, redis: Redis, name: str
+    ) -> None:
+        for number in range(20):
+            with Publisher(redis.url, name=name) as publisher:
+                publisher.publish(Event("t", number))
+        assert entries(redis, name) == 20
+        assert producers(redis, name) == 0
+
+    def test_one_that_was_not_answered_is_remembered_when_it_closes(
+        self, redis: Redis, proxy: Proxy, name: str
+    ) -> None:
+        url = f"redis://127.0.0.1:{proxy.port}"
+        with Publisher(url, name=name, deadline=0.5) as publisher:
+            publisher.publish(Event("t"))
+            proxy.swallow_answers()
+            with pytest.raises(LogAway):
+                publisher.publish(Event("t"))
+            proxy.pass_on()
+        assert producers(redis, name) == 1
 
     def test_a_setting_that_is_none_is_refused_at_once(
         self, redis: Redis, monkeypatch: pytest.MonkeyPatch

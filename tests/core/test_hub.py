@@ -19,6 +19,7 @@ from tidewire.core.log import IdempotencyKey, Page
 from tidewire.core.position import Cursor, Edge, Position, Since
 from tidewire.core.reader import HIGH_WATER, Reader, ReaderState
 from tidewire.core.target import EVERYONE, Identity, Target
+from tidewire.health.journal import ErrorJournal
 from tidewire.logs import Retention
 from tidewire.logs.memory import MemoryLog
 
@@ -479,7 +480,43 @@ async def test_reading_is_tried_again_after_an_error(
     hub.attach(it)
     await until(lambda: it.state is ReaderState.LIVE)
     assert numbers(sink_of(it)) == [1]
-    assert journal.notes == ["reading the log failed; it is tried again"] * 3
+    assert journal.notes == [
+        *["reading the log failed; it is tried again"] * 3,
+        "the log is read again",
+    ]
+
+
+async def test_a_log_that_is_read_again_ends_the_failure(
+    log: TroubledLog, clock: FakeClock
+) -> None:
+    errors = ErrorJournal(FakeJournal(), clock=clock)
+    hub = Hub(log, clock=clock, journal=errors)
+    await hub.start()
+    start = hub.position
+    await hub.publish([event(1)])
+    await heard(hub)
+    log.failing_reads = 1
+    it = reader(hub, at=start)
+    hub.attach(it)
+    await until(lambda: it.state is ReaderState.LIVE)
+    [entry] = errors.kept()
+    assert entry.kind.code == "READ_FAILED"
+    assert entry.recovery is not None
+    assert entry.recovery.success is True
+    await hub.stop()
+
+
+async def test_readers_far_behind_are_counted_of_all_who_are_or_were_live(hub: Hub) -> None:
+    readers = [reader(hub) for _ in range(3)]
+    for each in readers:
+        hub.attach(each)
+    for each in readers[:2]:
+        sink_of(each).stop_reading()
+        sink_of(each).write(b"x" * HIGH_WATER)
+    assert hub.far_behind(0) == (0, 3)
+    await hub.publish([event(n) for n in range(5)])
+    await heard(hub)
+    assert (hub.far_behind(4), hub.far_behind(5)) == ((2, 3), (0, 3))
 
 
 async def test_equal_pages_are_read_once_for_all(hub: Hub, log: TroubledLog) -> None:

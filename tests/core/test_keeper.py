@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -16,10 +17,11 @@ from tidewire.core.errors import Draining, InvalidToken, NotFound
 from tidewire.core.event import Event
 from tidewire.core.hub import Hub
 from tidewire.core.keeper import CANARY_SECONDS, SWEEP_SECONDS, Keeper, Phase
-from tidewire.core.log import Page
-from tidewire.core.position import Position, Since
+from tidewire.core.log import Gap, Page
+from tidewire.core.position import Cursor, Position, Since
 from tidewire.core.reader import HIGH_WATER, Reader, ReaderState
 from tidewire.core.target import EVERYONE, Identity, Target
+from tidewire.health.journal import ErrorJournal
 from tidewire.logs import Retention
 from tidewire.logs.memory import MemoryLog
 
@@ -528,6 +530,48 @@ async def test_stopping_cuts_off_whatever_is_open(keeper: Keeper) -> None:
     assert not keeper.ready
 
 
+# Polls
+
+
+def polled(keeper: Keeper, user: str, start: Cursor, end: Cursor, gap: Gap | None = None) -> int:
+    """Records a poll; returns how many records that were."""
+    before = len(keeper.recorder)
+    keeper.polled(Reader(Identity(user), FakeSink(), end), None, start, end, gap)
+    return len(keeper.recorder) - before
+
+
+async def test_of_polls_that_find_nothing_the_first_after_one_that_did_is_recorded(
+    keeper: Keeper,
+) -> None:
+    a, b = Cursor(Position(1, 1, "abcd")), Cursor(Position(1, 5, "abcd"))
+    quiet = [polled(keeper, "ann", a, a) for _ in range(3)]
+    assert quiet == [1, 0, 0]
+    assert polled(keeper, "ann", a, b) == 1
+    assert [polled(keeper, "ann", b, b) for _ in range(3)] == [1, 0, 0]
+    [*_, last] = keeper.recorder.of_user("ann")
+    assert (last.since, last.cursor) == (str(b), b)
+
+
+async def test_one_poller_too_many_pushes_out_the_one_longest_not_seen(
+    keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper_module, "POLLERS", 3)
+    at = Cursor(Position(1, 1, "abcd"))
+    assert [polled(keeper, user, at, at) for user in ("a", "b", "c", "a", "d")] == [1, 1, 1, 0, 1]
+    assert [polled(keeper, user, at, at) for user in ("a", "c", "d")] == [0, 0, 0]
+    assert polled(keeper, "b", at, at) == 1
+    assert len(keeper._quiet) == 3
+
+
+async def test_the_gap_of_a_poll_is_recorded_with_where_it_ends(keeper: Keeper) -> None:
+    start, end = Cursor(Position(1, 1, "abcd")), Cursor(Position(1, 9, "abcd"))
+    to = Position(1, 5, "abcd")
+    assert polled(keeper, "ann", start, end, Gap(str(start), to, "expired")) == 2
+    gap, poll = keeper.recorder.of_user("ann")
+    assert (gap.what, gap.since, gap.cursor) == ("gap", str(start), Cursor(to))
+    assert (poll.what, poll.since, poll.cursor) == ("polled", str(start), end)
+
+
 # Ready
 
 
@@ -579,6 +623,76 @@ async def test_a_node_that_does_not_hear_what_the_log_holds_is_not_ready_until_i
     await until(lambda: keeper.hub.position.offset == 1)
     await canary(keeper, clock)
     assert ready(keeper)
+
+
+async def test_a_log_that_is_not_heard_is_followed_anew_after_growing_pauses(
+    log: QuietLog, bus: LocalBus, clock: FakeClock
+) -> None:
+    errors = ErrorJournal(FakeJournal(), clock=clock)
+    hub = Hub(log, clock=clock, journal=errors)
+    restarts: list[float] = []
+
+    def follow_again() -> bool:
+        restarts.append(clock.monotonic())
+        return True
+
+    errors.recoveries.actions["restart_follow_loop"] = follow_again
+    await hub.start()
+    keeper = Keeper(hub, bus, clock=clock, journal=errors)
+    keeper.start()
+
+    async def stall(seconds: float) -> list[float]:
+        restarts.clear()
+        log.hear.clear()
+        await hub.publish([Event("notification")])
+        end = clock.monotonic() + seconds
+        while clock.monotonic() < end:
+            await canary(keeper, clock)
+        return [later - earlier for earlier, later in pairwise(restarts)]
+
+    async def heard() -> None:
+        log.hear.set()
+        await until(lambda: hub.position.offset == log._head.offset)
+        await canary(keeper, clock)
+
+    assert await stall(130) == [4, 8, 16, 32, 32, 32]
+    [*_, entry] = errors.kept()
+    assert entry.kind.code == "FOLLOW_STALLED"
+    await heard()
+    assert {each.recovery and each.recovery.success for each in errors.kept()} == {True}
+    # The next time it begins as the first time.
+    assert await stall(20) == [4, 8]
+    await keeper.stop()
+    await hub.stop()
+
+
+async def test_a_log_that_takes_its_time_is_heard_in_the_end(
+    log: QuietLog, bus: LocalBus, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = ErrorJournal(FakeJournal(), clock=clock)
+    hub = Hub(log, clock=clock, journal=errors)
+    errors.recoveries.actions["restart_follow_loop"] = hub.follow_again
+    follow = log.follow
+
+    async def slowly(after: Position) -> AsyncGenerator[Page, None]:
+        ends = clock.monotonic() + 10
+        await until(lambda: clock.monotonic() >= ends)
+        async for page in follow(after):
+            yield page
+
+    monkeypatch.setattr(log, "follow", slowly)
+    await hub.start()
+    keeper = Keeper(hub, bus, clock=clock, journal=errors)
+    keeper.start()
+    await hub.publish([Event("notification")])
+    for _ in range(30):
+        await canary(keeper, clock)
+        for _ in range(10):
+            await asyncio.sleep(0)
+    assert hub.position.offset == 1
+    assert ready(keeper)
+    await keeper.stop()
+    await hub.stop()
 
 
 async def test_a_node_whose_follower_fails_is_not_ready(keeper: Keeper, log: QuietLog) -> None:

@@ -140,6 +140,23 @@ SITUATIONS: dict[str, tuple[Subject, Past, str]] = {
     "polled only from after it on": (
         subject(),
         Past().saw(7, "polled", at(8), "tab", since=str(at(6))),
+        "unknown",
+    ),
+    "back from behind it, and nobody knows from where": (
+        subject(),
+        Past().saw(8, "resumed", at(7), "c2").is_live(at(9), "c2", opened=8),
+        "unknown",
+    ),
+    "back from behind it, and another tab wanted other types": (
+        subject(),
+        streamed(2, 7, scope(types=["other"]))
+        .saw(9, "resumed", at(8), "c2")
+        .is_live(at(9), "c2", opened=9),
+        "unknown",
+    ),
+    "came after it, and came back since": (
+        subject(),
+        streamed(7, 8).saw(9, "resumed", at(8), "c2").is_live(at(9), "c2", opened=9),
         "startedLater",
     ),
     "a stream that is behind": (
@@ -306,6 +323,16 @@ def test_where_a_node_did_not_answer_nobody_says_that_somebody_was_not_there() -
     silent = Memory(BORN + 1_000, (), ())
     assert explain(subject(target=ANN), "ann", [Past().memory(), silent]).verdict == "unknown"
     assert explain(subject(), "ann", [streamed(2, 7).memory(), silent]).verdict == "written"
+
+
+def test_of_the_time_before_a_node_went_nobody_says_that_somebody_was_not_there() -> None:
+    gone = Memory(position(6).ms, (), ())
+    late = Past().saw(8, "opened", at(8)).is_live(at(9), opened=8)
+    for past in (Past(), late):
+        told = explain(subject(5, target=ANN), "ann", [past.memory(), gone])
+        assert (told.verdict, told.delivered) == ("unknown", None)
+        assert explain(subject(7, target=ANN), "ann", [past.memory(), gone]).delivered is False
+    assert explain(subject(), "ann", [streamed(2, 7).memory(), gone]).verdict == "written"
 
 
 def test_an_event_of_a_spool_is_written_where_the_cursor_says_that_it_was_seen() -> None:

@@ -1,6 +1,7 @@
 """Every failure is kept for a while, equal ones as one, and none of it is secret."""
 
 import logging
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,7 +18,14 @@ from tidewire.core.errors import (
 )
 from tidewire.core.journal import Journal
 from tidewire.health.failure import CATEGORIES, KNOWN, SEVERITIES, kind_of
-from tidewire.health.journal import KEPT_MS, MAX_ERRORS, ErrorJournal, LoggingJournal, merged
+from tidewire.health.journal import (
+    KEPT_MS,
+    MAX_ERRORS,
+    MAX_PART,
+    ErrorJournal,
+    LoggingJournal,
+    merged,
+)
 from tidewire.http.redaction import REDACTED, redact_words
 
 
@@ -83,6 +91,13 @@ def test_two_unexpected_errors_of_different_classes_are_two(journal: ErrorJourna
     for error in (ValueError("a"), KeyError("b")):
         journal.note("a request failed", error=error, endpoint="/a")
     assert len(journal) == 2
+
+
+def test_an_empty_journal_is_not_taken_for_none(
+    journal: ErrorJournal, beneath: FakeJournal
+) -> None:
+    assert len(journal) == 0
+    assert (journal or beneath) is journal
 
 
 def test_what_is_no_error_is_a_line_and_no_more(
@@ -151,6 +166,51 @@ def test_more_than_it_holds_pushes_out_the_oldest(journal: ErrorJournal) -> None
     assert not users & {"0", "1", "2", "3", "4"}
 
 
+def test_faults_of_clients_push_out_none_that_are_worse(journal: ErrorJournal) -> None:
+    journal.note("x", error=OSError("a"), code="FOLLOW_FAILED", next_try=50)
+    for number in range(MAX_ERRORS + 5):
+        journal.note("refused", error=InvalidCursor("'x'"), answered=True, user=str(number))
+    assert len(journal) == MAX_ERRORS
+    assert "FOLLOW_FAILED" in {entry.kind.code for entry in journal.kept()}
+    assert journal.of_categories()["server"] == 1
+    for number in range(MAX_ERRORS + 5):
+        journal.note("x", error=OSError("a"), user=str(number))
+    assert len(journal) == len(journal._open) == MAX_ERRORS
+    assert {entry.kind.severity for entry in journal.kept()} == {"high"}
+
+
+def test_where_a_client_is_and_what_it_asks_for_makes_no_other_fault_of_its_own(
+    journal: ErrorJournal,
+) -> None:
+    for number in range(3):
+        where: dict[str, Any] = {"endpoint": f"/{number}", "address": f"10.0.0.{number}"}
+        journal.note("refused", error=InvalidCursor("'x'"), answered=True, user="ann", **where)
+        journal.note("failed", error=ValueError("a"), user="ann", **where)
+    theirs = [entry for entry in journal.kept() if entry.kind.category == "validation"]
+    assert [(entry.count, entry.context) for entry in theirs] == [
+        (3, {"userId": "ann", "endpoint": "/2", "address": "10.0.0.2"})
+    ]
+    assert len(journal) == 4
+
+
+def test_what_is_long_is_cut_and_hides_nothing_secret_where_it_is(journal: ErrorJournal) -> None:
+    path = "/" + "a" * (MAX_PART - 12)
+    journal.note("x", error=ValueError("a"), endpoint=f"{path}?token=hunter2{'a' * 60_000}")
+    [entry] = journal.kept()
+    assert len(entry.context["endpoint"]) <= MAX_PART
+    assert "hunter" not in entry.context["endpoint"]
+    assert max(len(str(part)) for key in journal._open for part in key) <= MAX_PART  # type: ignore[attr-defined]
+
+
+def test_nobody_begins_a_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    forged = "\r\n2026-01-01 00:00:00,000 ERROR x\x1b[31m\u2028\ud800"
+    LoggingJournal().note("a stream ended", error=OSError(f"b{forged}"), user=f"bob{forged}")
+    [message] = caplog.messages
+    assert message.isprintable()
+    assert message.count("\\r\\n2026") == 2
+    assert message.startswith("a stream ended (user=bob\\r")
+
+
 def test_nothing_secret_is_kept(journal: ErrorJournal) -> None:
     secret = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"
     journal.note("x", error=InvalidCursor(f"{secret!r} is not a cursor."), endpoint=f"/a/{secret}")
@@ -216,8 +276,8 @@ def test_a_known_code_has_a_category_and_a_severity_that_there_are(code: str) ->
     assert severity in SEVERITIES
 
 
-def test_credentials_that_contradict_each_other_are_worse_than_a_bad_one() -> None:
-    assert kind_of(CredentialConflict("x")).severity == "high"
+def test_credentials_that_contradict_each_other_are_no_worse_than_a_bad_one() -> None:
+    assert kind_of(CredentialConflict("x")).severity == "medium"
     assert kind_of(errors.InvalidToken("x")).severity == "medium"
 
 

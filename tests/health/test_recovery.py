@@ -30,7 +30,7 @@ def test_what_is_critical_is_for_an_operator() -> None:
     [
         (Failed("LOG_AWAY", "connection", "high", retry_after=1_000), "retry", None, 1_000),
         (Failed("AUTH_EXPIRED_TOKEN", "authentication", "low"), "refresh_token", None, 1_000),
-        (Failed("AUTH_CONFLICT", "authentication", "high"), "escalate", "tell_operator", 1_000),
+        (Failed("KEYS_UNREAD", "authentication", "high"), "escalate", "tell_operator", 1_000),
         (Failed("AUTH_FORBIDDEN", "authentication", "medium"), "none", "mend_request", None),
         (Failed("RATE_LIMIT_EXCEEDED", "rate_limit", "medium"), "fallback_polling", "poll", 1_000),
         (Failed("SERVER_ERROR", "server", "high", 3), "restart_connection", None, 4_000),

@@ -47,8 +47,11 @@ def test_a_part_is_as_its_figures_say(judged: Judgement, status: str) -> None:
         ({"ready": False}, "unhealthy"),
         ({"canary_age": 11}, "degraded"),
         ({"canary_age": 11, "degraded": True}, "healthy"),
-        ({"behind": (1, 10_001)}, "degraded"),
-        ({"behind": (50, 100)}, "healthy"),
+        ({"behind": (1, 1_000_000), "far_behind": (1, 1)}, "healthy"),
+        ({"behind": (9, 1_000_000), "far_behind": (9, 9)}, "healthy"),
+        ({"behind": (9, 1_000_000), "far_behind": (1, 10)}, "healthy"),
+        ({"behind": (9, 1_000_000), "far_behind": (2, 10)}, "degraded"),
+        ({"behind": (50, 100), "far_behind": (0, 50)}, "healthy"),
         ({"faults": 1}, "degraded"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -64,6 +65,57 @@ def test_secrets_in_queries_are_left_out_by_any_spelling(query: str, written: st
 def test_secrets_in_texts_are_left_out(text: str) -> None:
     assert "hunter2" not in redact(text)
     assert REDACTED in redact(text)
+
+
+@pytest.mark.parametrize("before", ["", "/livez?x=", "cookie:", "authorization", "bearer"])
+@pytest.mark.parametrize(
+    "evil",
+    ["token-", "token", "secret.", "a-", "eyJ", "eyJabcd", "eyJabcd.", "cookie:\n", "?a", " "],
+)
+def test_what_a_text_costs_grows_with_its_length_and_no_faster(before: str, evil: str) -> None:
+    def seconds(length: int) -> float:
+        text = before + evil * (length // len(evil))
+        began = time.thread_time()
+        redact(text)
+        redact_query(text)
+        return time.thread_time() - began
+
+    # Shorter ones first: what grows faster is seen there, and would not end with the others.
+    for length in (640, 6_400):
+        # Taken in turn, so that a machine that is busy for a moment is so for both.
+        took = [(seconds(length), seconds(10 * length)) for _ in range(5)]
+        short, long = map(min, zip(*took, strict=True))
+        # Below a tenth of a millisecond it is the clock that is measured.
+        assert long <= 20 * max(short, 1e-4)
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("x=token=hunter2", f"x=token={REDACTED}"),
+        ("my.secret-key=hunter2 a", f"my.secret-key={REDACTED} a"),
+        ("-token-token=hunter2", f"-token-token={REDACTED}"),
+        ("/token-token-/x=1", "/token-token-/x=1"),
+        (f"a%3D{JWT}/b", f"a%3D{REDACTED}/b"),
+        (f"a.eyJ.{JWT}", f"a.eyJ.{REDACTED}"),
+    ],
+)
+def test_a_secret_is_found_wherever_it_begins(text: str, written: str) -> None:
+    assert redact(text) == written
+
+
+async def test_of_a_long_request_only_the_beginning_is_written(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def ignore(*_: Any) -> Any: ...
+
+    caplog.set_level(logging.INFO, LOGGER)
+    scope = a_scope("/" + "p" * 60_000, HandedOver())
+    scope["query_string"] = b"q=" + b"q" * 60_000
+    await AccessLog(open_stream)(scope, ignore, ignore)
+    [line, _] = caplog.messages
+    assert line.count("p" * 4_095) == line.count("q" * 4_094) == 1
+    assert len(line) < 2 * 4_096 + 100
 
 
 def test_what_is_no_secret_stays_as_it_is() -> None:

@@ -17,6 +17,7 @@ from tidewire.core.event import Event
 from tidewire.core.keeper import SWEEP_SECONDS
 from tidewire.core.log import IdempotencyKey, Page
 from tidewire.core.position import Position
+from tidewire.health.journal import MAX_ERRORS
 from tidewire.logs import Retention
 from tidewire.logs.memory import MemoryLog
 
@@ -307,6 +308,39 @@ async def test_client_faults_do_not_flood_the_log(
     assert errors["total"] == 100
     assert [one["count"] for one in errors["recent"]] == [50, 50]
     assert [record for record in caplog.records if record.name.startswith("tidewire")] == []
+
+
+async def test_faults_of_strangers_hide_none_of_our_own(clock: FakeClock) -> None:
+    async with served(clock, rate_limits="off") as server:
+        journal = server.tidewire.journal
+        journal.note("x", error=OSError("cut"), code="FOLLOW_FAILED", next_try=50)
+        for number in range(MAX_ERRORS + 5):
+            answer = await server.http.get(f"/debug/sse/{number}")
+            assert answer.status_code == 404
+        await shows(server, "FOLLOW_FAILED", "server", "critical", "restart")
+        told = await health(server, details=True)
+        assert (
+            told["errors"]["byCategory"] | {"server": 1, "client": 1_005}
+            == (told["errors"]["byCategory"])
+        )
+        assert told["components"]["events"]["status"] == told["status"] == "degraded"
+        [theirs] = [each for each in told["errors"]["recent"] if each["category"] == "client"]
+        assert theirs["context"]["endpoint"] == f"/debug/sse/{MAX_ERRORS + 4}"
+
+
+async def test_who_shows_nothing_or_comes_too_often_has_not_failed_to_prove_anything(
+    clock: FakeClock,
+) -> None:
+    async with served(clock, rate_limits="auth=3/minute") as server:
+        for _ in range(3):
+            check_problem(await server.http.get("/api/sse"), 401, "AUTH_REQUIRED")
+        attempts = server.tidewire.measures.attempts
+        assert attempts.recent().count == 0
+        clock.advance(61)
+        statuses = [(await server.http.get("/api/sse?token=x.y.z")).status_code for _ in range(30)]
+        assert set(statuses) == {401, 429}
+        tried = attempts.recent()
+        assert tried.count == tried.failed == statuses.count(401)
 
 
 # A follow loop that is broken, and mends.

@@ -3,19 +3,23 @@
 import asyncio
 import re
 import secrets
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 
 import pytest
 
 from tests.contracts.log import PATIENCE, event, events, offsets
+from tests.http.server import until
 from tests.redisserver import Redis
-from tidewire.core.errors import IdempotencyConflict
+from tidewire.client.appending import UNBOUNDED
+from tidewire.core.errors import IdempotencyConflict, LogAway
 from tidewire.core.log import Gap, IdempotencyKey, Page
 from tidewire.core.position import Cursor, Edge, Position
 from tidewire.logs import Retention
+from tidewire.logs import redis as redis_module
 from tidewire.logs.link import connector
-from tidewire.logs.redis import RedisLog
+from tidewire.logs.redis import PRODUCER_DAYS, RedisLog
 from tidewire.logs.writer import Batch, Outcome
 
 
@@ -371,3 +375,82 @@ async def test_a_log_that_many_fill_is_trimmed_to_its_bounds(shared: Shared) -> 
     assert stats.bytes == sum(
         entry.event().size for entry in (await logs[2].read(Edge.EARLIEST)).entries
     )
+
+
+# Upkeep
+
+
+def producers(shared: Shared) -> set[str]:
+    """Those that the log remembers."""
+    fields = shared.redis.command("HKEYS", shared.key("meta"))
+    assert isinstance(fields, list)
+    return {str(field)[2:] for field in fields if str(field).startswith("p:")}
+
+
+async def test_an_open_log_lets_go_of_producers_of_long_ago_however_many(shared: Shared) -> None:
+    await shared.log().append([event()])
+    [fresh] = producers(shared)
+    long_ago = round(time.time() * 1000) - (PRODUCER_DAYS * 86_400 + 60) * 1000
+    record = f"1 {long_ago} 1=1-1-abcd"
+    for begin in range(0, 5_000, 500):
+        stale = [f"p:s{number:07x}" for number in range(begin, begin + 500)]
+        words = [word for field in stale for word in (field, record)]
+        shared.redis.command("HSET", shared.key("meta"), *words)
+    shared.redis.command("HSET", shared.key("meta"), "p:strange", "nonsense")
+    assert len(producers(shared)) == 5_002
+    await shared.log().open()
+    await until(lambda: producers(shared) == {fresh, "strange"})
+
+
+async def test_a_log_opens_also_where_producers_cannot_be_let_go_of(
+    shared: Shared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = asyncio.Event()
+
+    async def refused(log: RedisLog) -> None:
+        asked.set()
+        raise LogAway("No.")
+
+    monkeypatch.setattr(RedisLog, "_forget_producers", refused)
+    log = shared.log()
+    await log.open()
+    await asyncio.wait_for(asked.wait(), 5)
+    await log.append([event()])
+
+
+async def test_an_open_log_trims_what_those_append_who_trim_nothing(
+    shared: Shared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_module, "TRIM_SECONDS", 0.05)
+    await shared.log(Retention(events=50)).open()
+    await shared.log(UNBOUNDED).append(events(700))
+    await until(lambda: shared.redis.command("XLEN", shared.key("log")) == 50)
+
+
+async def test_who_retires_is_forgotten_where_all_was_answered(shared: Shared) -> None:
+    log = shared.log()
+    await log.append([event()])
+    assert len(producers(shared)) == 1
+    await log.retire()
+    assert producers(shared) == set()
+    assert (await shared.log().stats()).entries == 1
+
+
+async def test_who_retires_while_an_append_is_under_way_is_remembered(
+    shared: Shared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, done = shared.log(), asyncio.Event()
+    commit = log.commit
+
+    async def slowly(producer: str, batches: Sequence[Batch]) -> list[Outcome]:
+        found = await commit(producer, batches)
+        done.set()
+        await asyncio.Event().wait()
+        return found
+
+    monkeypatch.setattr(log, "commit", slowly)
+    appending = asyncio.create_task(log.append([event()]))
+    await done.wait()
+    await log.retire()
+    await asyncio.gather(appending, return_exceptions=True)
+    assert len(producers(shared)) == 1

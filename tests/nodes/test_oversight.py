@@ -446,6 +446,24 @@ async def test_why_somebody_got_an_event_or_did_not(cluster: Cluster, name: str)
             assert all(record["userId"] == "ann" for record in told["evidence"])
 
 
+async def test_what_a_node_delivered_that_is_gone_is_not_denied(cluster: Cluster) -> None:
+    async with cluster.member() as a:
+        async with cluster.member(a) as b, AsyncExitStack() as stack:
+            stream, _ = await opened(stack, b.live)
+            event = await a.live.publish(data="it", userIds=["ann"])
+            await told_of(stream)
+        await until(lambda: not len(a.keeper.presence))
+        told = await a.get(EXPLAIN, event=event, user="ann")
+        assert (told["verdict"], told["delivered"]) == ("unknown", None)
+        later = await a.live.publish(data="later", userIds=["ann"])
+        told = await a.get(EXPLAIN, event=later, user="ann")
+        assert (told["verdict"], told["delivered"]) == ("notConnected", False)
+        async with AsyncExitStack() as stack:
+            await opened(stack, a.live, since=later)
+            told = await a.get(EXPLAIN, event=event, user="ann")
+            assert (told["verdict"], told["delivered"]) == ("unknown", None)
+
+
 async def test_a_stream_that_is_behind_is_told_and_counted(cluster: Cluster) -> None:
     async with cluster.two() as (a, b), AsyncExitStack() as stack:
         _, client_id = await opened(stack, b.live)

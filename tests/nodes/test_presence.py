@@ -221,6 +221,7 @@ async def test_when_a_node_is_lost_one_of_the_others_tells_of_its_users_once(
             assert len(member.keeper.presence) == 1
             assert member.keeper.presence.elsewhere("bob") == 0
             assert member.journal.notes.count("a node has vanished") == 1
+            assert member.keeper.presence.parted_at > 0
         # Whoever hears nobody does not take the others for lost.
         assert len(lost.keeper.presence) == 2
         assert lost.left == []

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, text
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import Session
 
@@ -393,3 +394,39 @@ def open_transactions(database: Database) -> int:
     )
     with database.engine.connect() as connection:
         return int(connection.scalar(asked) or 0)
+
+
+@POSTGRES
+@pytest.mark.parametrize(
+    "setting",
+    ["statement_timeout = 300", "lock_timeout = 300", "default_transaction_read_only = on"],
+)
+async def test_what_the_database_refuses_for_now_is_tried_again(
+    database: Database, setting: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorder = Recorder()
+    add(database, 1)
+    name = database.engine.url.database
+    with database.engine.connect() as free:
+        # It began before, so the setting is none of its own.
+        free.execute(text(f"ALTER DATABASE {name} SET {setting}"))
+        free.commit()
+        free.execute(text("LOCK TABLE tidewire_outbox IN ACCESS EXCLUSIVE MODE"))
+        async with Relay(database.open(), recorder, look_seconds=0.05):
+            if "read_only" in setting:
+                free.rollback()
+            await until(lambda: caplog.text.count("it is tried again") >= 2)
+            assert recorder.published == []
+            free.rollback()
+            free.execute(text(f"ALTER DATABASE {name} RESET {setting.split()[0]}"))
+            free.commit()
+            await until(lambda: recorder.published == [1])
+            await database.emptied()
+
+
+@POSTGRES
+async def test_what_the_database_does_not_understand_is_an_error(database: Database) -> None:
+    with database.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE tidewire_outbox RENAME COLUMN batch TO bunch"))
+    with pytest.raises(ProgrammingError, match="batch"):
+        await asyncio.wait_for(Relay(database.open(), Recorder()).run(), 10)

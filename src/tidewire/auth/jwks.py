@@ -105,11 +105,12 @@ class Jwks:
         """
         self._source = source if isinstance(source, Path) or _is_url(source) else Path(source)
         self._clock = clock
-        self._journal: Journal = journal or NullJournal()
+        self._journal: Journal = NullJournal() if journal is None else journal
         self._keys: Sequence[VerificationKey] = ()
         self._read_at: float | None = None
         self._tried_at: float | None = None
         self._reading: asyncio.Task[None] | None = None
+        self._failed = False
 
     async def find(self, kid: str | None) -> list[VerificationKey]:
         """The keys that a token with this ``kid`` may have been signed by; all, if it has none.
@@ -152,8 +153,16 @@ class Jwks:
                 )
             self._keys = parse_keys(data)
             self._read_at = now
+            if self._failed:
+                self._failed = False
+                self._journal.note(
+                    "An issuer's keys are read again",
+                    recovered=["KEYS_UNREAD"],
+                    source=_shown(self._source),
+                )
         except Exception as error:
             # Whatever it was, the keys that were good stay good until the next try.
+            self._failed = True
             self._journal.note(
                 "An issuer's keys could not be read",
                 error=error,

@@ -11,18 +11,22 @@ from typing import Final, NamedTuple
 
 from tidewire.core.errors import ConfigurationError, LogAway
 from tidewire.core.event import Event
-from tidewire.core.log import EventLog, IdempotencyKey
+from tidewire.core.log import IdempotencyKey
 from tidewire.logs import DEFAULT_NAME, Retention, is_shared, open_log
 from tidewire.logs.fallback import FallbackLog
+from tidewire.logs.redis import RedisLog
 
 CLOSE_SECONDS: Final = 5.0
 """How long the end of the thread is waited for."""
+
+UNBOUNDED: Final = Retention(events=2**53 - 1, seconds=2**43, bytes=2**53 - 1)
+"""Never trims. Redis counts in doubles, and in milliseconds: exact up to 2⁵³."""
 
 
 class _Running(NamedTuple):
     thread: threading.Thread
     loop: asyncio.AbstractEventLoop
-    log: EventLog
+    log: RedisLog
     ended: asyncio.Event
 
 
@@ -36,7 +40,8 @@ class LogLane:
             url: where Redis is.
             name: of the log; None = as ``TIDEWIRE_LOG_NAME`` says.
             retention: how much the log keeps, the same as its servers say: whoever appends trims.
-                None = as ``TIDEWIRE_RETENTION_EVENTS``, ``…_SECONDS`` and ``…_BYTES`` say.
+                None = as ``TIDEWIRE_RETENTION_EVENTS``, ``…_SECONDS`` and ``…_BYTES`` say; where
+                none of them is set it trims nothing, and leaves that to the servers.
 
         Raises:
             ConfigurationError: not the address or the name of a log that processes share, or a
@@ -49,9 +54,11 @@ class LogLane:
             )
         name = name or os.environ.get("TIDEWIRE_LOG_NAME") or DEFAULT_NAME
         log = open_log(url, name=name, retention=retention or _retention())
+        if not isinstance(log, FallbackLog):
+            raise AssertionError("what processes share is a log in Redis")
         # What only this process has while Redis is away would end with it; so that is an error, and
         # no spool.
-        self._log = log.log if isinstance(log, FallbackLog) else log
+        self._log = log.log
         self._lock = threading.Lock()
         self._running: _Running | None = None
 
@@ -121,7 +128,7 @@ class LogLane:
         try:
             await ended.wait()
         finally:
-            await self._log.close()
+            await self._log.retire()
 
 
 def _retention() -> Retention:
@@ -130,6 +137,9 @@ def _retention() -> Retention:
         name: os.environ.get(f"TIDEWIRE_RETENTION_{name.upper()}")
         for name in ("events", "seconds", "bytes")
     }
+    if not any(given.values()):
+        # The servers may have been told otherwise: what they keep is not this one's to trim.
+        return UNBOUNDED
     usual = Retention()
     try:
         return Retention(

@@ -121,7 +121,7 @@ class Client:
             open_timeout=open_timeout * 1000,
             refreshable=callable(token),
         )
-        text = str(since or "latest")
+        text = "latest" if since in (None, "") else str(since)
         is_cursor = not (text in ("earliest", "latest") or (text.isascii() and text.isdigit()))
         self._since = "latest" if is_cursor else text
         self._buffer = Buffer(buffer)

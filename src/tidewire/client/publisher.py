@@ -63,8 +63,8 @@ class Publisher:
             token: over HTTP: a token with the permission ``publish``, or what gets one (then it is
                 asked when it is due, and once after a 401).
             name: of the log; None = as ``TIDEWIRE_LOG_NAME`` says, else ``tidewire``.
-            retention: how much the log keeps; whoever appends to it trims it, so it must be what
-                its servers say. None = as ``TIDEWIRE_RETENTION_…`` say, else the usual.
+            retention: how much the log keeps; whoever is told that trims it, so it must be what
+                its servers say. None = as ``TIDEWIRE_RETENTION_…`` say, else the servers trim.
             deadline: seconds in which a publish is tried again.
 
         Raises:

@@ -107,7 +107,7 @@ class Hub:
         self._reading = asyncio.Semaphore(MAX_READS)
         self._catching_up: set[asyncio.Task[None]] = set()
         self._follower: asyncio.Task[None] | None = None
-        self._deaf = False
+        self._deaf = self._unread = False
         self._meter = meter or NullMeter()
         # Those who were live before: the others have only begun, and will be.
         self._fallen: set[Reader] = set()
@@ -189,6 +189,13 @@ class Hub:
         here = self.position.offset if self._main is not None else 0
         far = max((here - reader.cursor.position.offset for reader in self._fallen), default=0)
         return len(self._fallen), max(0, far)
+
+    def far_behind(self, events: int) -> tuple[int, int]:
+        """How many readers were live and are more than so many events behind, and how many are
+        or were live."""
+        here = self.position.offset if self._main is not None else 0
+        far = sum(here - reader.cursor.position.offset > events for reader in self._fallen)
+        return far, self.live + len(self._fallen)
 
     @property
     def live(self) -> int:
@@ -586,6 +593,7 @@ class Hub:
                     # That the log is away is known already, and not for each reader anew.
                     away = isinstance(error, LogAway)
                     if not away:
+                        self._unread = True
                         self._journal.note(
                             "reading the log failed; it is tried again",
                             error=error,
@@ -595,6 +603,9 @@ class Hub:
                     await asyncio.sleep(delay)
                     delay = min(delay * 2, RETRY_AWAY if away else RETRY_LAST)
                     continue
+                if self._unread:
+                    self._unread = False
+                    self._journal.note("the log is read again", recovered=["READ_FAILED"])
                 if not reader.behind():
                     return
                 before = reader.cursor

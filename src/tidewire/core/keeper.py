@@ -67,6 +67,11 @@ HEAD_SECONDS: Final = 1.0
 UNHEARD_SECONDS: Final = 7.5
 """How long this node may not hear what it tells itself, before it is deaf."""
 
+RESTART_FIRST_SECONDS: Final = 4.0
+RESTART_LAST_SECONDS: Final = 32.0
+"""How long a log that is followed anew may take to be heard, before it is followed anew again:
+twice as long each time, so that a read that takes its time comes to its end."""
+
 FOLLOWING: Final = ("FOLLOW_FAILED", "FOLLOW_STALLED", "CANARY_FAILED")
 """The codes of what may go wrong where the log is followed."""
 
@@ -160,7 +165,10 @@ class Keeper:
         self._next_canary = 0.0
         self._unheard: Position | None = None
         self._deaf = self._blind = False
-        self._polled: dict[tuple[str, str | None], Cursor] = {}
+        self._restart_at = 0.0
+        self._restart_pause = RESTART_FIRST_SECONDS
+        # Where pollers found nothing, the one last that was seen last.
+        self._quiet: dict[tuple[str, str | None], Cursor] = {}
         self._was_ready = True
         self._failures = 0
         self._canary_at = clock.monotonic()
@@ -327,15 +335,18 @@ class Keeper:
         """Records the answer to a poll, from one cursor to another. Of those that find a quiet
         log again where they left it, only the first."""
         who = reader.identity.user_id, instance_id
-        if start == end and gap is None and self._polled.get(who) == end:
-            return
-        if len(self._polled) >= POLLERS:
-            self._polled.clear()
-        self._polled[who] = end
+        before = self._quiet.pop(who, None)
+        if start == end and gap is None:
+            if len(self._quiet) >= POLLERS:
+                del self._quiet[next(iter(self._quiet))]
+            self._quiet[who] = end
+            if before == end:
+                return
         of = instance_id or "", reader.identity, reader.types
         if gap is not None:
             self.recorder.gaps[gap.reason] += 1
-            self.recorder.note("gap", *of, cursor=start, since=gap.from_, detail=gap.reason)
+            went_on = start.moved(gap.to)
+            self.recorder.note("gap", *of, cursor=went_on, since=gap.from_, detail=gap.reason)
         self.recorder.note("polled", *of, cursor=end, since=str(start))
 
     def close(self, connection: Connection, reason: str, reconnect_after: int | None) -> None:
@@ -578,12 +589,7 @@ class Keeper:
         self._blind = False
         self._deaf = self._unheard is not None and self._unheard.offset > heard
         if self._deaf:
-            self._journal.note(
-                "the log grows and is not heard",
-                error=TimeoutError(f"{self._unheard} has not been heard"),
-                code="FOLLOW_STALLED",
-                answered=was_deaf,
-            )
+            self._note_stalled(now, begins=not was_deaf)
         try:
             async with asyncio.timeout(HEAD_SECONDS):
                 self._unheard = await self.hub.head()
@@ -608,6 +614,23 @@ class Keeper:
         if was_deaf or was_blind or self._failures != self.hub.failures:
             self._failures = self.hub.failures
             self._journal.note("the log is heard again", recovered=FOLLOWING)
+
+    def _note_stalled(self, now: float, *, begins: bool) -> None:
+        """Notes that what the log holds is not heard. The log is followed anew with the first
+        note, and then after growing pauses: a note that says when is none to act upon."""
+        if begins:
+            self._restart_at, self._restart_pause = now, RESTART_FIRST_SECONDS
+        wait = self._restart_at - now
+        if wait <= 0:
+            self._restart_at = now + self._restart_pause
+            self._restart_pause = min(2 * self._restart_pause, RESTART_LAST_SECONDS)
+        self._journal.note(
+            "the log grows and is not heard",
+            error=TimeoutError(f"{self._unheard} has not been heard"),
+            code="FOLLOW_STALLED",
+            answered=not begins,
+            next_try=round(wait * 1000) if wait > 0 else None,
+        )
 
     def _watch(self, connection: Connection) -> None:
         now = self.clock.now()

@@ -82,6 +82,7 @@ class Lease:
         if alone or self.unheard_for() > RENEW_SECONDS:
             return
         for node, neighbour in self._presence.expire(now):
+            self._presence.parted_at = self._clock.now()
             silence = TimeoutError(f"it said nothing for {LEASE_SECONDS:.0f} s")
             self._journal.note("a node has vanished", error=silence, code="NODE_LOST", lost=node)
             if self._presence.speaks_for(node):
@@ -97,6 +98,8 @@ class Lease:
             self._told_at = None
             return
         self._presence.hear(told, now)
+        if told.gone:
+            self._presence.parted_at = self._clock.now()
         if told.asks and self._begun:
             self._attend(whole=True)
 

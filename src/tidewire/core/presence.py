@@ -37,11 +37,14 @@ class Neighbour:
 class Presence:
     """The other nodes, as this one knows them."""
 
-    __slots__ = ("_neighbours", "node")
+    __slots__ = ("_neighbours", "node", "parted_at")
 
     def __init__(self, node: str) -> None:
         """``node``: the name of this one."""
         self.node = node
+        self.parted_at = 0
+        """When another node went or was lost last, Unix ms; 0 = never. What it remembered of
+        the time before that is gone with it."""
         self._neighbours: dict[str, Neighbour] = {}
 
     def __iter__(self) -> Iterator[tuple[str, Neighbour]]:

@@ -55,12 +55,13 @@ REASONS: Final[Mapping[Verdict, str]] = {
     "gapTold": "The client was told, by a gap, that it missed it.",
     "trimmed": "The log has trimmed it, so whom it was for is not known any more.",
     "unknownEvent": "The log holds no such event, and never did as far as it knows.",
-    "unknown": "It happened before what this server still remembers.",
+    "unknown": "Nobody who is still there remembers enough to say.",
 }
 
 _ORDER: Final[tuple[Verdict, ...]] = (
     "written",
     "gapTold",
+    "unknown",
     "behind",
     "filteredByType",
     "notSubscribed",
@@ -195,7 +196,8 @@ class Explanation(NamedTuple):
 
 
 class _Session(NamedTuple):
-    """One stream, or one poll. ``start`` is None where its opening is forgotten."""
+    """One stream, or one poll. ``start`` is None where its opening is forgotten; it may have been
+    ``brought`` by the client."""
 
     opened_at: int
     start: Cursor | None
@@ -205,6 +207,10 @@ class _Session(NamedTuple):
     gaps: Sequence[Sighting]
     sightings: Sequence[Sighting]
 
+    @property
+    def brought(self) -> bool:
+        return bool(self.sightings) and self.sightings[0].what in ("resumed", "polled")
+
 
 def explain(subject: Subject, user: str, memories: Iterable[Memory]) -> Explanation:
     """Says what became of an event for a user.
@@ -213,13 +219,13 @@ def explain(subject: Subject, user: str, memories: Iterable[Memory]) -> Explanat
         subject: the event.
         user: whose.
         memories: what each node remembers; of a node that did not answer one of now, without
-            anything in it.
+            anything in it, and of one that is gone one of when it went.
     """
     kept = list(memories)
     sessions = [session for memory in kept for session in _sessions(memory)]
     if subject.entry is None:
         return _without_entry(subject, sessions)
-    found = [(_seen(subject, subject.entry, session), session) for session in sessions]
+    found = [(_seen(subject, subject.entry, session, sessions), session) for session in sessions]
     for verdict in _ORDER:
         of = [session for one, session in found if one == verdict]
         if of:
@@ -264,7 +270,9 @@ def _forgotten(entry: Entry, memories: Sequence[Memory]) -> bool:
     return any(memory.since > entry.timestamp for memory in memories)
 
 
-def _seen(subject: Subject, entry: Entry, session: _Session) -> Verdict | None:
+def _seen(
+    subject: Subject, entry: Entry, session: _Session, sessions: Sequence[_Session]
+) -> Verdict | None:
     """What one session shows; None if it ended before the event."""
     missed, passed = _gap_over(subject, session), subject.passed(session.end)
     if not (missed or passed or session.is_open):
@@ -283,7 +291,21 @@ def _seen(subject: Subject, entry: Entry, session: _Session) -> Verdict | None:
         if session.start is None
         else subject.passed(session.start)
     )
-    return "startedLater" if started_later else "written"
+    if not started_later:
+        return "written"
+    # Where its cursor is from nobody knows: from one that read the event, perhaps.
+    is_strange = session.brought and not any(_leads_to(each, session) for each in sessions)
+    return "unknown" if is_strange else "startedLater"
+
+
+def _leads_to(earlier: _Session, session: _Session) -> bool:
+    """Whether a client may have the cursor with which a session begins from an earlier one."""
+    if earlier is session or session.start is None or earlier.opened_at > session.opened_at:
+        return False
+    begin, offset = earlier.start, session.start.position.offset
+    return earlier.end.position.offset >= offset and (
+        begin is None or begin.position.offset < offset or not earlier.brought
+    )
 
 
 def _scope_at(session: _Session, timestamp: int) -> Scope | None:
@@ -297,9 +319,8 @@ def _scope_at(session: _Session, timestamp: int) -> Scope | None:
 
 def _comes_back(subject: Subject, session: _Session, first: int) -> bool:
     """Whether a session begins with a cursor that says that the event was read."""
-    begins = session.sightings[0].what if session.sightings else ""
     return (
-        begins in ("resumed", "polled")
+        session.brought
         and session.opened_at >= first
         and session.start is not None
         and subject.passed(session.start)

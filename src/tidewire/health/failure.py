@@ -26,8 +26,8 @@ KNOWN: Final[Mapping[str, tuple[Category, Severity]]] = {
     "AUTH_REQUIRED": ("authentication", "low"),
     "AUTH_EXPIRED_TOKEN": ("authentication", "low"),
     "AUTH_STALE_SESSION": ("authentication", "low"),
-    # Two good credentials of two users: somebody tries, or an application mixes them up.
-    "AUTH_CONFLICT": ("authentication", "high"),
+    # Two good credentials of two users: whoever has both can send them at will, so it is no alarm.
+    "AUTH_CONFLICT": ("authentication", "medium"),
     "DRAINING": ("connection", "low"),
     "SPOOL_FULL": ("connection", "critical"),
     "SERVER_NOT_CONFIGURED": ("server", "medium"),

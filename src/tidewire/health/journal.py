@@ -4,9 +4,11 @@ import logging
 import secrets
 from collections import Counter, deque
 from collections.abc import Callable, Collection
+from itertools import chain
 from typing import Any, Final
 
 from tidewire.core.clock import Clock
+from tidewire.core.errors import TidewireError
 from tidewire.core.journal import Journal
 from tidewire.health.failure import CATEGORIES, SEVERITIES, Kind, context_of, kind_of, words_of
 from tidewire.health.recovery import Failed, Recoveries, Recovery
@@ -17,7 +19,13 @@ TOGETHER_MS: Final = 60_000
 """How many errors are kept, for how long, and within what time equal ones are one."""
 
 MAX_WORDS: Final = 500
-"""Characters of a message that are kept."""
+MAX_PART: Final = 200
+MAX_LOOKED_AT: Final = 4_096
+"""Characters of a message and of a part of a context that are kept, and of either that are
+looked at for what may be secret."""
+
+AT_WILL: Final = frozenset({"endpoint", "address"})
+"""What clients can vary at will, so that it makes no other error of one that is theirs."""
 
 RECENT_MS: Final = 300_000
 
@@ -38,7 +46,16 @@ def _line(what: str, error: BaseException | None, context: dict[str, object]) ->
     details = [f"{key}={value}" for key, value in sorted(context.items())]
     if error is not None:
         details.append(f"{type(error).__name__}: {error}")
-    return what + (" (" + ", ".join(details) + ")" if details else "")
+    return _printable(what + (" (" + ", ".join(details) + ")" if details else ""))
+
+
+def _printable(text: str) -> str:
+    """A text as one line: whoever chooses a part of it must not be able to begin another."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
 
 
 class ErrorEntry:
@@ -50,7 +67,7 @@ class ErrorEntry:
         timestamp: when it happened first, Unix milliseconds.
         last_at: when it happened last.
         message: what it is about.
-        context: whom it concerned.
+        context: whom it concerned, the last time.
         recovery: what was done about it.
         count: how often it happened.
     """
@@ -98,7 +115,8 @@ class ErrorEntry:
 
 
 class ErrorJournal:
-    """Keeps errors, and passes on what is for a log.
+    """Keeps errors, and passes on what is for a log. Of too many those go first that are of low
+    severity, so that nobody pushes out what is worse by faults of their own.
 
     Attributes:
         recoveries: what is done about them.
@@ -121,7 +139,8 @@ class ErrorJournal:
         self._clock = clock
         self._redact = redact
         self._logger = logging.getLogger("tidewire.errors")
-        self._entries: deque[ErrorEntry] = deque()
+        self._low: deque[ErrorEntry] = deque()
+        self._worse: deque[ErrorEntry] = deque()
         self._open: dict[object, ErrorEntry] = {}
         self._name = secrets.token_hex(4)
         self._made = 0
@@ -142,7 +161,7 @@ class ErrorJournal:
         if recovered:
             self._recovered(recovered)
         if error is not None:
-            self._keep(what, error, code, context, settled, next_try)
+            self._keep(what, error, code, context, answered, settled, next_try)
         if not answered:
             rest: dict[str, Any] = context
             self._beneath.note(what, error=error, **rest)
@@ -155,17 +174,26 @@ class ErrorJournal:
         error: BaseException,
         code: str | None,
         context: dict[str, object],
+        answered: bool,
         settled: bool,
         next_try: int | None,
     ) -> None:
         now = self._clock.now()
         kind = kind_of(error, code)
         self.totals[kind.category, kind.code] += 1
+        theirs = answered and isinstance(error, TidewireError) and error.status < 500
         # What is noted at one place is noted with the same names, in the same order.
-        key = (kind.code, type(error).__name__, what, *map(str, context.values()))
+        parts = (
+            str(value)[:MAX_PART]
+            for name, value in context.items()
+            if not (theirs and name in AT_WILL)
+        )
+        key = (kind.code, type(error).__name__, what, *parts)
         entry = self._open.get(key)
         if entry is None or not 0 <= now - entry.timestamp < TOGETHER_MS:
             entry = self._add(key, kind, now, what, error, context)
+        elif theirs:
+            entry.context = self._told(context)
         entry.count += 1
         entry.last_at = now
         if entry.count > 1 and kind.severity in ("low", "medium") and next_try is None:
@@ -194,26 +222,33 @@ class ErrorJournal:
         context: dict[str, object],
     ) -> ErrorEntry:
         self._made += 1
-        words = self._redact(words_of(error, what))[:MAX_WORDS]
-        kept = {
-            name: self._redact(value)[:MAX_WORDS] if isinstance(value, str) else value
-            for name, value in context_of(context).items()
-        }
-        entry = ErrorEntry(key, f"{self._name}-{self._made}", kind, now, words, kept)
-        self._entries.append(entry)
+        words = self._safe(words_of(error, what), MAX_WORDS)
+        entry = ErrorEntry(key, f"{self._name}-{self._made}", kind, now, words, self._told(context))
+        (self._low if kind.severity == "low" else self._worse).append(entry)
         self._open[key] = entry
         self._forget(now)
         return entry
 
+    def _told(self, context: dict[str, object]) -> dict[str, Any]:
+        """A context as it is kept."""
+        return {
+            name: self._safe(value, MAX_PART) if isinstance(value, str) else value
+            for name, value in context_of(context).items()
+        }
+
+    def _safe(self, text: str, length: int) -> str:
+        # Cut twice: to look for secrets costs time, and what is cut off must not hide one.
+        return self._redact(text[:MAX_LOOKED_AT])[:length]
+
     def _forget(self, now: int) -> None:
-        entries = self._entries
-        while entries and (len(entries) > MAX_ERRORS or now - entries[0].last_at > KEPT_MS):
-            gone = entries.popleft()
-            if self._open.get(gone.key) is gone:
-                del self._open[gone.key]
+        for entries in (self._low, self._worse):
+            while entries and (len(self) > MAX_ERRORS or now - entries[0].last_at > KEPT_MS):
+                gone = entries.popleft()
+                if self._open.get(gone.key) is gone:
+                    del self._open[gone.key]
 
     def _recovered(self, codes: Collection[str]) -> None:
-        for entry in self._entries:
+        for entry in chain(self._low, self._worse):
             if entry.kind.code in codes and entry.recovery is not None:
                 if entry.recovery.success is None:
                     entry.recovery = entry.recovery._replace(success=True, next_delay=None)
@@ -221,14 +256,19 @@ class ErrorJournal:
                 if self._open.get(entry.key) is entry:
                     del self._open[entry.key]
 
+    def __bool__(self) -> bool:
+        # An empty one is a journal too, where another stands in for none.
+        return True
+
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._low) + len(self._worse)
 
     def kept(self, within_ms: int = KEPT_MS) -> list[ErrorEntry]:
         """The errors that happened within so many milliseconds, newest first."""
         now = self._clock.now()
         self._forget(now)
-        recent = (entry for entry in self._entries if now - entry.last_at <= within_ms)
+        every = chain(self._low, self._worse)
+        recent = (entry for entry in every if now - entry.last_at <= within_ms)
         return sorted(recent, key=lambda entry: entry.last_at, reverse=True)
 
     def of_categories(self, within_ms: int = RECENT_MS) -> Counter[str]:
@@ -256,8 +296,9 @@ class ErrorJournal:
 
     def clear(self) -> int:
         """Forgets all errors; returns how many entries that were."""
-        cleared = len(self._entries)
-        self._entries.clear()
+        cleared = len(self)
+        self._low.clear()
+        self._worse.clear()
         self._open.clear()
         return cleared
 

@@ -10,7 +10,7 @@ class Measures:
     Attributes:
         requests: answers over HTTP, by the time to their first byte. Polls that were held are
             counted and not timed, and probes are neither.
-        attempts: authentications.
+        attempts: authentications with some credential.
         publishes: publishes that were accepted, and their events.
         deliveries: events that were written to all live readers, some of all.
     """

@@ -22,7 +22,10 @@ CANARY_SECONDS: Final = 10.0
 """How old a canary may be."""
 
 BEHIND_EVENTS: Final = 10_000
-"""How far the last reader may be behind."""
+BEHIND_SHARE: Final = 0.1
+BEHIND_FEW: Final = 10
+"""How far a reader may be behind, which share of them may be further, and of how many readers
+that says something: one whose socket takes nothing is a matter of its own network."""
 
 
 class Judgement(NamedTuple):
@@ -66,8 +69,7 @@ def authentication(attempts: int, failed: int, faults: int) -> Judgement:
     Args:
         attempts: how many tried within five minutes.
         failed: how many of these failed.
-        faults: how often that was not for them to mend: keys that could not be read, credentials
-            that contradict each other.
+        faults: how often that was not for them to mend: keys that could not be read.
     """
     if faults:
         return Judgement("degraded", f"{faults} errors that callers cannot mend.")
@@ -83,6 +85,7 @@ def events(
     canary_age: float,
     behind: tuple[int, int],
     faults: int,
+    far_behind: tuple[int, int] = (0, 0),
 ) -> Judgement:
     """How accepting and delivering goes.
 
@@ -92,13 +95,16 @@ def events(
         canary_age: for how many seconds nothing has shown that the log is heard.
         behind: how many readers are behind, and how far the last of them.
         faults: errors of the server itself within five minutes.
+        far_behind: how many readers are further behind than `BEHIND_EVENTS`, and of how many.
     """
     if not ready:
         return Judgement("unhealthy", "The node does not accept and deliver.")
     if not degraded and canary_age > CANARY_SECONDS:
         return Judgement("degraded", f"The canary is {canary_age:.0f} s old.")
-    if behind[1] > BEHIND_EVENTS:
-        return Judgement("degraded", f"A reader is {behind[1]} events behind.")
+    far, readers = far_behind
+    if readers >= BEHIND_FEW and far > BEHIND_SHARE * readers:
+        told = f"{far} of {readers} readers are far behind, the last of them {behind[1]} events."
+        return Judgement("degraded", told)
     if faults:
         return Judgement("degraded", f"{faults} errors of the server itself in five minutes.")
     return HEALTHY

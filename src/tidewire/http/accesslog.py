@@ -10,7 +10,14 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tidewire.http.gate import client_of, user_of
-from tidewire.http.redaction import LOGGER, SAFE, SHOWN_IN_PATH, redact_query, redact_words
+from tidewire.http.redaction import (
+    LOGGER,
+    LONGEST,
+    SAFE,
+    SHOWN_IN_PATH,
+    redact_query,
+    redact_words,
+)
 from tidewire.transports.handover import HANDOVER, Handover
 
 # What most of them are, and nothing in it would be quoted.
@@ -25,8 +32,9 @@ class AccessLog:
     stream also one when it opens, since it may be open for days.
 
     A line: client address, user id (``-``: nobody proved to be one), method and path, status,
-    milliseconds or ``opened``. Of a stream that was handed over (`tidewire.transports.handover`)
-    the last one is written when its connection ends, which is after its request.
+    milliseconds or ``opened``; of a path and of a query the first 4,096 characters. Of a stream
+    that was handed over (`tidewire.transports.handover`) the last one is written when its
+    connection ends, which is after its request.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -89,11 +97,11 @@ class _Line:
 def _request(scope: Scope) -> str:
     request = HTTPConnection(scope)
     client = client_of(request) or (request.client.host if request.client else "-")
-    user = _shown(user_of(request) or "-", _USER, "@:|+")
-    target = _shown(scope["path"], _PATH, SHOWN_IN_PATH)
+    user = _shown((user_of(request) or "-")[:LONGEST], _USER, "@:|+")
+    target = _shown(scope["path"][:LONGEST], _PATH, SHOWN_IN_PATH)
     if scope["query_string"]:
-        target += "?" + redact_query(scope["query_string"].decode("latin-1"))
-    return redact_words(f'{client} {user} "{scope["method"]} {target}"')
+        target += "?" + redact_query(scope["query_string"][:LONGEST].decode("latin-1"))
+    return redact_words(f'{client} {user} "{scope["method"][:LONGEST]} {target}"')
 
 
 def _shown(text: str, plain: "re.Pattern[str]", safe: str) -> str:

@@ -125,6 +125,7 @@ class Figures:
                         canary_age=keeper.canary_age,
                         behind=behind,
                         faults=faults["server"],
+                        far_behind=hub.far_behind(status.BEHIND_EVENTS),
                     )
                 ),
                 "published": published.amount,

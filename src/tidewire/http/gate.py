@@ -54,7 +54,8 @@ class Gate:
         attempts: Window | None = None,
     ) -> None:
         """Takes them from the settings; in development mode pages of this machine are trusted.
-        Authentications are counted in ``attempts``.
+        Authentications are counted in ``attempts``: those of whoever shows a credential, and is
+        not refused for trying too often.
 
         Raises:
             ConfigurationError: a setting is not of its form; the error names it.
@@ -96,9 +97,11 @@ class Gate:
         except Forbidden:
             raise
         except AuthenticationError as error:
-            self._attempts.add(failed=True)
             was_good = isinstance(error, GOOD_ONCE)
             _check(request, await self.limits.hit_failure(address, was_good=was_good))
+            # Whoever shows nothing has not tried, and one who tries too often is no trend.
+            if error.code != AuthenticationError.code:
+                self._attempts.add(failed=True)
             raise
         self._attempts.add()
         left[_USER] = identity.user_id

@@ -210,8 +210,10 @@ async def explain(node: Node, event_id: str, user: str) -> dict[str, Any]:
     subject = await _subject(node, Position.parse(event_id))
     answers = await node.keeper.inquiries.ask_all("memory", user=user)
     memories = [memory_of(user, one) for one in answers.told.values()]
-    # Of those who did not answer nothing is known.
+    # Of those who did not answer nothing is known; nor of those who went, up to then.
     memories += [Memory(node.keeper.clock.now() + 1, (), ()) for _ in answers.missing]
+    if node.keeper.presence.parted_at:
+        memories.append(Memory(node.keeper.presence.parted_at, (), ()))
     verdict, reason, delivered, evidence = explaining.explain(subject, user, memories)
     return {
         "event": event_id,

@@ -18,11 +18,16 @@ _SECRET_PARTS: Final = re.compile(
 )
 _SECRET_NAMES: Final = frozenset({"code", "sig", "sid", "ticket", "otp"})
 
+LONGEST: Final = 4_096
+"""Characters of a text from a request that are looked at; no more of it is written."""
+
+# These look at each run of characters once, from its beginning, and take nothing back: whoever
+# sends a request must not be able to make its line of the log cost more than its length.
 # RFC 7515 and 7516: the JSON of a header begins with {", so its base64url with eyJ.
-_JOSE: Final = re.compile(r"eyJ[\w-]{4,}(?:\.[\w-]*){1,4}")
+_JOSE: Final = re.compile(r"(?<![\w-])((?>[\w-]*?(?=eyJ)))eyJ[\w-]{4,}+(?:\.[\w-]*+){1,4}")
 _QUERY: Final = re.compile(r"\?([^\s\"'<>]+)")
 _PAIR: Final = re.compile(
-    r"\b([\w.-]*(?:token|secret|password)[\w.-]*=)[^\s&\"',;]+", re.IGNORECASE
+    r"(?<![\w.-])((?>[\w.-]*?(?:token|secret|password))[\w.-]*+=)[^\s&\"',;]+", re.IGNORECASE
 )
 _HEADER: Final = re.compile(
     r"\b((?:proxy-)?authorization|(?:set-)?cookie)(b?[\"']?\s*[:=,]\s*b?[\"']?)[^\"'\r\n]+",
@@ -34,7 +39,7 @@ _PATTERNS: Final = (
     (("authorization", "cookie"), _HEADER, rf"\1\2{REDACTED}"),
     (("token", "secret", "password"), _PAIR, rf"\1{REDACTED}"),
     (("bearer", "basic"), _BEARER, rf"\1 {REDACTED}"),
-    (("eyj",), _JOSE, REDACTED),
+    (("eyj",), _JOSE, rf"\1{REDACTED}"),
 )
 """What to leave out, in this order, and the words of which one must stand there, in lower case."""
 

@@ -7,6 +7,7 @@ the control stream beside it, by one blocking read each.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
@@ -38,6 +39,12 @@ CONTROL_LENGTH: Final = 10_000
 
 PRODUCER_DAYS: Final = 7
 """How long the log remembers what a producer has appended, for one that brings a spool home."""
+
+SCANNED_TOGETHER: Final = 1_000
+SCAN_PAUSE_SECONDS: Final = 0.01
+SWEEP_SECONDS: Final = 86_400.0
+TRIM_SECONDS: Final = 5.0
+"""How often an open log lets go of old producers, and trims what others have appended."""
 
 
 class RedisLog:
@@ -82,6 +89,9 @@ class RedisLog:
         self._opening = asyncio.Lock()
         self._ended = asyncio.Event()
         self._is_open = False
+        self._upkeep: asyncio.Task[None] | None = None
+        # Calls that append: how many were made, and how many of them were answered.
+        self._asked = self._answered = 0
         self.hearing = Hearing(
             Link(connect),
             log=self._log,
@@ -101,7 +111,9 @@ class RedisLog:
         return await self._writer.append(events, key)
 
     async def _commit(self, batches: list[Batch]) -> None:
+        self._asked += 1
         found = await self.commit(self._writer.producer, batches)
+        self._answered += 1
         for batch, outcome in zip(batches, found, strict=True):
             batch.settle(outcome)
 
@@ -243,7 +255,8 @@ class RedisLog:
         return await self.read(Cursor(after)) if page is None else page
 
     async def open(self) -> None:
-        """Takes its place at the head, and hears the log from there.
+        """Takes its place at the head, and hears the log from there. Until it is closed it then
+        also trims what those appended who do not trim, and lets go of producers of long ago.
 
         Raises:
             LogAway: the log cannot be reached.
@@ -251,23 +264,52 @@ class RedisLog:
         async with self._opening:
             if not self._is_open and not self._ended.is_set():
                 await self.begin()
-                await self._forget_producers()
                 await self.hearing.begin()
                 self._is_open = True
+                self._upkeep = asyncio.create_task(self._keep_up(), name="tidewire-upkeep")
 
     async def _head(self, link: Link) -> Position:
         return (await self._read_on(link, Edge.LATEST, 0, 0, None)).head
 
+    async def _keep_up(self) -> None:
+        # Whose clock is not that of Redis does not know how old a producer is.
+        sweep_at = time.monotonic() if self._clock is None else float("inf")
+        while True:
+            # What does not succeed now is due again next time; who reads and appends tells of it.
+            with contextlib.suppress(LogAway):
+                if time.monotonic() >= sweep_at:
+                    await self._forget_producers()
+                    sweep_at = time.monotonic() + SWEEP_SECONDS
+            await asyncio.sleep(TRIM_SECONDS)
+            with contextlib.suppress(LogAway):
+                await self.stats()
+
     async def _forget_producers(self) -> None:
-        fields = await self.link.call("HGETALL", self._meta)
+        """Lets go of producers of long ago, step by step: there may be very many."""
         oldest = time.time_ns() // 1_000_000 - PRODUCER_DAYS * 86_400_000
-        old = [
-            name
-            for name, record in zip(fields[::2], fields[1::2], strict=True)
-            if name.startswith(b"p:") and int(record.split()[1]) < oldest
-        ]
-        if old and self._clock is None:
-            await self.link.call("HDEL", self._meta, *old)
+        cursor: Word = 0
+        while True:
+            cursor, found = await self._reading.call(
+                "HSCAN", self._meta, cursor, "MATCH", "p:*", "COUNT", SCANNED_TOGETHER
+            )
+            old = [
+                name
+                for name, record in zip(found[::2], found[1::2], strict=True)
+                if _appended_at(record) < oldest
+            ]
+            if old:
+                await self._reading.call("HDEL", self._meta, *old)
+            if int(cursor) == 0:
+                return
+            await asyncio.sleep(SCAN_PAUSE_SECONDS)
+
+    async def retire(self) -> None:
+        """Closes it; and where all that was appended here was answered, so that nothing will be
+        repeated, the log forgets this producer. Else it does so after `PRODUCER_DAYS`."""
+        if self._asked and self._asked == self._answered:
+            with contextlib.suppress(LogAway):
+                await self.link.call("HDEL", self._meta, f"p:{self._writer.producer}")
+        await self.close()
 
     # The control stream
 
@@ -312,6 +354,9 @@ class RedisLog:
 
     async def close(self) -> None:
         self._ended.set()
+        if self._upkeep is not None:
+            self._upkeep.cancel()
+            await asyncio.gather(self._upkeep, return_exceptions=True)
         await self._writer.close()
         await self.hearing.close()
         for link in (self.link, self._reading):
@@ -345,6 +390,12 @@ def _asked(since: Since) -> tuple[Word, ...]:
         position = since.position
         return ("cursor", position.ms, position.offset, position.epoch)
     return (since.value,) if isinstance(since, Edge) else ("time", since)
+
+
+def _appended_at(record: bytes) -> int:
+    """When a producer appended last, ms. Never long ago, for a record that is not of this form."""
+    parts = record.split()
+    return int(parts[1]) if len(parts) > 1 and parts[1].isdigit() else 2**63
 
 
 def _hashed(text: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Sequence
 from typing import Final, Protocol, Self, assert_never
 
 from sqlalchemy import MetaData
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -25,6 +25,9 @@ from tidewire.outbox.table import Outbox
 
 LOOK_SECONDS: Final = 0.5
 BACKOFF: Final = Backoff(200, 30_000)
+
+_MISTAKEN: Final = "42"
+"""The class of SQLSTATEs of what PostgreSQL does not understand or permit."""
 
 _LOGGER: Final = logging.getLogger("tidewire.outbox")
 
@@ -82,6 +85,7 @@ class Relay:
         self._look_seconds = look_seconds
         self._clock = clock or SystemClock()
         self._limit = MAX_EVENTS
+        self._failures = 0
         self._task: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -90,16 +94,15 @@ class Relay:
         Raises:
             ConfigurationError: there is no such table, or the database is of a kind that is not
                 relayed.
+            DBAPIError: PostgreSQL does not understand or permit what is asked (SQLSTATE 42…).
             Exception: whatever ``publish`` raises that is no `TidewireError`. Nothing is lost.
         """
-        failures = 0
         async with bell(self._engine, self._outbox) as made:
             while True:
                 try:
                     async with leading(
                         self._engine, self._outbox, look_seconds=self._look_seconds
                     ) as connection:
-                        failures = 0
                         store = Store(connection, self._outbox.table, clock=self._clock)
                         await self._lead(store, made)
                 except _PublishFailed as failed:
@@ -110,8 +113,8 @@ class Relay:
                     # What the driver says, without the statement: events are nobody's to log.
                     cause = error.orig if isinstance(error, DBAPIError) else error
                     _LOGGER.warning("the database cannot be used; it is tried again: %s", cause)
-                await asyncio.sleep(_delay(failures) / 1000)
-                failures += 1
+                await asyncio.sleep(_delay(self._failures) / 1000)
+                self._failures += 1
 
     async def __aenter__(self) -> Self:
         """Begins to relay, in a task."""
@@ -139,6 +142,8 @@ class Relay:
                 following = await self._settle(store, batch, in_doubt=batch.name in in_doubt)
                 if following is not None:
                     sealed.append(following)
+            # To lead is not enough: a database that is read only gives locks, too.
+            self._failures = 0
 
     async def _settle(self, store: Store, batch: Batch, *, in_doubt: bool) -> Batch | None:
         """Publishes a batch, and carries out what follows from that. Returns the next one, where
@@ -212,13 +217,14 @@ def _delay(failures: int) -> int:
 
 
 def _will_pass(error: Exception) -> bool:
-    """Whether it is about the connection, and not about what was said by it."""
-    if isinstance(error, DBAPIError):
-        is_away = isinstance(error, OperationalError | InterfaceError)
-        return is_away or error.connection_invalidated
+    """Whether it is about how the database is now, and not about what was said to it."""
+    # By its SQLSTATE: of which class an error is differs from driver to driver.
+    state = getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlstate", None)
+    if isinstance(state, str) and state.startswith(_MISTAKEN):
+        return False
     # SQLAlchemy 2.0 lets through what asyncpg raises while it connects.
     from_driver = type(error).__module__.partition(".")[0] == "asyncpg"
-    return from_driver or isinstance(error, PoolTimeout | OSError)
+    return from_driver or isinstance(error, DBAPIError | PoolTimeout | OSError)
 
 
 def _told(task: asyncio.Task[None]) -> None:
