@@ -20,6 +20,7 @@ from tidewire.core.clock import Clock
 from tidewire.core.journal import Journal
 from tidewire.core.log import EventLog
 from tidewire.http.hooks import Hook
+from tidewire.http.tracing import Tracer
 from tidewire.serve.protocol import Protocol
 
 SECRET = "the-secret-of-these-tests-0123456789"
@@ -45,6 +46,7 @@ def make_tidewire(
     log: EventLog | None = None,
     journal: Journal | None = None,
     on_disconnect: Hook | None = None,
+    tracer: Tracer | None = None,
     **settings: Any,
 ) -> Tidewire:
     """One that reads nothing from the environment of whoever runs the tests."""
@@ -53,7 +55,13 @@ def make_tidewire(
         settings.setdefault(address, None)
     given = Settings.load(sse_jwt_secret=secret, nextauth_secret=None, **settings)
     return Tidewire(
-        given, dev=dev, clock=clock, log=log, journal=journal, on_disconnect=on_disconnect
+        given,
+        dev=dev,
+        clock=clock,
+        log=log,
+        journal=journal,
+        on_disconnect=on_disconnect,
+        tracer=tracer,
     )
 
 

@@ -38,6 +38,7 @@ from tidewire.http.hooks import Hook, Hooks
 from tidewire.http.life import Life, Node
 from tidewire.http.redaction import redact_words
 from tidewire.http.settings import SECRET_SETTINGS, Settings
+from tidewire.http.tracing import COUNT, MESSAGE_ID, Tracer, Tracing
 from tidewire.transports import polling, sse
 from tidewire.transports.asgi import Receive
 from tidewire.version import __version__
@@ -83,6 +84,7 @@ class Service:
         journal: Journal | None = None,
         on_connect: Hook | None = None,
         on_disconnect: Hook | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         """Makes a Tidewire; nothing runs yet.
 
@@ -99,6 +101,8 @@ class Service:
                 (`tidewire.Visit`).
             on_disconnect: called with every client that leaves it; and on one node with each
                 user of a node that has vanished.
+            tracer: of OpenTelemetry, ``opentelemetry.trace.get_tracer("tidewire")``: makes a span
+                of what is published, of streams that are opened, and of polls.
 
         Raises:
             ConfigurationError: nobody could ever prove who they are, or a setting is not valid.
@@ -110,6 +114,7 @@ class Service:
             journal or LoggingJournal(), clock=self.clock, redact=redact_words
         )
         self.measures = Measures(self.clock)
+        self._tracing = Tracing(tracer)
         self._life = Life(
             self.settings,
             log=log,
@@ -359,12 +364,19 @@ class Service:
         self, events: Sequence[Event], *, key: IdempotencyKey | None = None
     ) -> Accepted:
         """As `publish`, and says whether what was accepted is durable."""
-        node = await self.start()
-        if node.keeper.phase is not Phase.OPEN:
-            raise Draining("This server is going down. Publish again in a moment.", retry_after=250)
-        positions = await node.hub.publish(events, key=key)
-        durable = not isinstance(node.log, Degradable) or all(map(node.log.durable, positions))
-        return Accepted([str(position) for position in positions], durable)
+        with self._tracing.span("publish", "send", {COUNT: len(events)}) as span:
+            node = await self.start()
+            if node.keeper.phase is not Phase.OPEN:
+                raise Draining(
+                    "This server is going down. Publish again in a moment.", retry_after=250
+                )
+            positions = await node.hub.publish(events, key=key)
+            durable = not isinstance(node.log, Degradable) or all(map(node.log.durable, positions))
+            ids = [str(position) for position in positions]
+            span.set_attribute("tidewire.durable", durable)
+            if len(ids) == 1:
+                span.set_attribute(MESSAGE_ID, ids[0])
+            return Accepted(ids, durable)
 
     async def cursor(self) -> str:
         """The head of the log: put it into a snapshot, and let the stream start from it."""
@@ -373,21 +385,28 @@ class Service:
 
     async def open_stream(self, identity: Identity, request: sse.StreamRequest) -> sse.Stream:
         """Makes a stream; it opens when it is called as the answer. Raises as `sse`."""
-        node = await self.start()
-        return await sse.open_stream(
-            node.keeper,
-            identity,
-            request,
-            newest=self.settings.max_replay_events,
-            version=__version__,
-        )
+        with self._tracing.span(
+            "stream", "receive", {"tidewire.since": str(request.since)}
+        ) as span:
+            node = await self.start()
+            stream = await sse.open_stream(
+                node.keeper,
+                identity,
+                request,
+                newest=self.settings.max_replay_events,
+                version=__version__,
+            )
+            span.set_attribute("tidewire.resumed", stream.resumed)
+            return stream
 
     async def poll(
         self, identity: Identity, request: polling.PollRequest, receive: Receive
     ) -> bytes:
         """Answers a poll as JSON. Raises as `polling.poll`."""
-        node = await self.start()
-        answer = await polling.poll(node.keeper, identity, request, receive)
+        with self._tracing.span("poll", "receive", {"tidewire.since": str(request.since)}) as span:
+            node = await self.start()
+            answer = await polling.poll(node.keeper, identity, request, receive)
+            span.set_attribute(COUNT, len(answer.entries))
         return polling.answer_json(
             answer,
             request,
