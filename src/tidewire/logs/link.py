@@ -100,6 +100,10 @@ def _by_sentinel(url: str, options: dict[str, Any]) -> Connector:
     return Connector(pool, sentinel)
 
 
+# The last is what uvloop raises where something is written to a transport that is closed already.
+_BROKEN: Final = (RedisError, OSError, TimeoutError, RuntimeError)
+
+
 class Link:
     """A connection on which one request is under way at a time."""
 
@@ -157,7 +161,7 @@ class Link:
                     connection.pack_commands(commands), check_health=False
                 )
                 answers = [await _answer(connection) for _ in commands]
-        except (RedisError, OSError, TimeoutError) as error:
+        except _BROKEN as error:
             await self._drop()
             raise _away(error, in_doubt=True) from error
         except BaseException:
@@ -177,7 +181,7 @@ class Link:
             try:
                 async with asyncio.timeout(CONNECT_SECONDS):
                     await connection.connect()  # type: ignore[no-untyped-call]
-            except (RedisError, OSError, TimeoutError) as error:
+            except _BROKEN as error:
                 await _disconnect(connection)
                 raise _away(error, in_doubt=False) from error
             except BaseException:
