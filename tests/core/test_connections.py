@@ -1,8 +1,11 @@
 """The registry of connections, and the life of each."""
 
+from collections import Counter
 from itertools import product
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.fakes import FakeSink
 from tidewire.core.connections import (
@@ -21,9 +24,9 @@ from tidewire.core.target import Identity
 STALE_AFTER = 30.0
 
 
-def connection(user: str = "ann", opened: float = 0.0) -> Connection:
+def connection(user: str = "ann", opened: float = 0.0, *, transport: str = "sse") -> Connection:
     reader = Reader(Identity(user), FakeSink(), Cursor(Position(1, 0, "abcd")))
-    return Connection(reader, "sse", connected_at=0, opened=opened)
+    return Connection(reader, transport, connected_at=0, opened=opened)
 
 
 def sink_of(it: Connection) -> FakeSink:
@@ -124,6 +127,57 @@ def test_all_states_are_counted_by_name() -> None:
     }
 
 
+def recounted(registry: Connections) -> tuple[dict[str, int], Counter[str], int]:
+    """What the registry counts, by a look at each."""
+    counted = Counter(it.state for it in registry)
+    return (
+        {state.value: counted[state] for state in ConnectionState},
+        Counter(it.transport for it in registry),
+        sum(it.closing for it in registry),
+    )
+
+
+# Which of the connections that there have been, and what becomes of it.
+changes = st.tuples(
+    st.integers(0, 9),
+    st.one_of(
+        st.sampled_from(Happening),
+        st.sampled_from(["remove", "look", "make room"]),
+        st.tuples(st.sampled_from(["ann", "bob"]), st.sampled_from(["sse", "polling"])),
+    ),
+    st.sampled_from([None, 0.0]),
+)
+
+
+@given(st.lists(changes, max_size=60))
+def test_the_numbers_are_always_those_of_a_recount(
+    steps: list[tuple[int, Happening | str | tuple[str, str], float | None]],
+) -> None:
+    registry = Connections()
+    known: list[Connection] = []
+    for now, (which, what, blocked) in enumerate(steps):
+        it = known[which % len(known)] if known else None
+        if isinstance(what, tuple):
+            known.append(connection(what[0], 100.0 * now, transport=what[1]))
+            registry.add(known[-1])
+        elif it is None:
+            continue
+        elif isinstance(what, Happening):
+            # Also of one that has gone: it is counted no more.
+            it.happen(what)
+        elif what == "remove":
+            registry.remove(it)
+        else:
+            sink_of(it).blocked = blocked
+            if what == "look":
+                registry.sweep(it, 100.0 * now, STALE_AFTER)
+            else:
+                registry.dispensable(it.user_id, 100.0 * now, STALE_AFTER)
+        told = registry.states(), registry.transports(), registry.closing
+        assert told == recounted(registry)
+        assert sum(told[0].values()) == len(registry)
+
+
 def state(it: Connection) -> ConnectionState:
     return it.state
 
@@ -162,7 +216,9 @@ def test_a_peer_that_takes_nothing_is_stale_first_and_condemned_by_the_next_swee
 ) -> None:
     registry = Connections()
     it = opened(registry)
-    it.state = before
+    if before is ConnectionState.IDLE:
+        it.happen(Happening.QUIET)
+    assert state(it) is before
     sink_of(it).blocked = 100.0
     assert not registry.sweep(it, 100 + STALE_AFTER, STALE_AFTER)
     assert state(it) is not ConnectionState.STALE

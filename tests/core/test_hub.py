@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from tests.fakes import FakeClock, FakeJournal, FakeSink
-from tidewire.core import hub as hub_module
+from tidewire.core import backoff as backoff_module
 from tidewire.core import notices
 from tidewire.core.errors import Unavailable
 from tidewire.core.event import Event
 from tidewire.core.frame import UNNAMED
-from tidewire.core.hub import MAX_READS, Hub, Place
+from tidewire.core.hub import Hub, Place
 from tidewire.core.log import IdempotencyKey, Page
+from tidewire.core.pages import MAX_READS
 from tidewire.core.position import Cursor, Edge, Position, Since
 from tidewire.core.reader import HIGH_WATER, Reader, ReaderState
 from tidewire.core.target import EVERYONE, Identity, Target
@@ -105,7 +106,7 @@ async def hub(log: TroubledLog, clock: FakeClock, journal: FakeJournal) -> Async
 
 @pytest.fixture(autouse=True)
 def no_delay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub_module, "RETRY_FIRST", 0.0)
+    monkeypatch.setattr(backoff_module, "FIRST_SECONDS", 0.0)
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -645,7 +646,7 @@ async def test_the_hub_follows_on_after_the_log_failed(
 async def test_a_hub_whose_log_fails_does_not_hear(
     hub: Hub, log: TroubledLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_module, "RETRY_LAST", 0.0)
+    monkeypatch.setattr(backoff_module, "LAST_SECONDS", 0.0)
     assert hub.hearing
     log.failing_follows = 1_000_000
     await hub.publish([event(1)])

@@ -11,12 +11,14 @@ import pytest
 
 from tests.fakes import FakeClock, FakeJournal, FakeSink
 from tidewire.core import keeper as keeper_module
+from tidewire.core import timeline as timeline_module
+from tidewire.core.canary import CANARY_SECONDS
 from tidewire.core.connections import Connection, ConnectionState
 from tidewire.core.control import Disconnect, LocalBus
 from tidewire.core.errors import Draining, InvalidToken, NotFound
 from tidewire.core.event import Event
 from tidewire.core.hub import Hub
-from tidewire.core.keeper import CANARY_SECONDS, SWEEP_SECONDS, Keeper, Phase
+from tidewire.core.keeper import SWEEP_SECONDS, Keeper, Phase
 from tidewire.core.log import Gap, Page
 from tidewire.core.position import Cursor, Position, Since
 from tidewire.core.reader import HIGH_WATER, Reader, ReaderState
@@ -159,7 +161,7 @@ async def test_an_opened_stream_reads(keeper: Keeper) -> None:
 async def test_a_stream_that_was_closed_before_it_opened_never_reads(keeper: Keeper) -> None:
     it = connection(keeper)
     keeper.admit(it)
-    keeper.close(it, "kicked", None)
+    keeper.departures.close(it, "kicked", None)
     keeper.opened(it)
     assert keeper.hub.live == 0
     assert it.reader.state is ReaderState.CLOSED
@@ -167,8 +169,8 @@ async def test_a_stream_that_was_closed_before_it_opened_never_reads(keeper: Kee
 
 async def test_closing_says_goodbye_once(keeper: Keeper) -> None:
     it = await opened(keeper)
-    keeper.close(it, "kicked", None)
-    keeper.close(it, "again", 5)
+    keeper.departures.close(it, "kicked", None)
+    keeper.departures.close(it, "again", 5)
     assert written(it) == [("disconnecting", {"reason": "kicked", "reconnectAfter": None})]
     assert sink_of(it).closed
     assert keeper.connections.get(it.id) is it
@@ -358,7 +360,7 @@ async def test_a_refresh_is_refused_for_a_stream_that_is_not_yours_or_is_going(
     for client_id, user in ((it.id, "bob"), ("nobody", "ann")):
         with pytest.raises(NotFound):
             keeper.refresh(client_id, Identity(user, expires_at=later))
-    keeper.close(it, "kicked", None)
+    keeper.departures.close(it, "kicked", None)
     with pytest.raises(NotFound):
         keeper.refresh(it.id, Identity("ann", expires_at=later))
 
@@ -378,7 +380,7 @@ async def test_a_stream_that_is_going_is_told_nothing_more(
     keeper: Keeper, clock: FakeClock
 ) -> None:
     it = await opened(keeper, expires_in=HOUR)
-    keeper.close(it, "kicked", None)
+    keeper.departures.close(it, "kicked", None)
     for _ in range(3):
         clock.advance(1800)
         keeper.tick()
@@ -515,7 +517,7 @@ async def test_a_drain_of_nothing_is_over_at_once_and_there_is_only_one(keeper: 
 async def test_farewells_of_a_server_that_goes_down_say_when_to_come_back(keeper: Keeper) -> None:
     streams = [await opened(keeper, f"u{n}") for n in range(3)]
     for it in streams:
-        keeper.farewell(it)
+        keeper.departures.farewell(it)
     for it in streams:
         [(name, data)] = written(it)
         assert (name, data["reason"]) == ("disconnecting", "shutdown")
@@ -536,7 +538,7 @@ async def test_stopping_cuts_off_whatever_is_open(keeper: Keeper) -> None:
 def polled(keeper: Keeper, user: str, start: Cursor, end: Cursor, gap: Gap | None = None) -> int:
     """Records a poll; returns how many records that were."""
     before = len(keeper.recorder)
-    keeper.polled(Reader(Identity(user), FakeSink(), end), None, start, end, gap)
+    keeper.timeline.polled(Reader(Identity(user), FakeSink(), end), None, start, end, gap)
     return len(keeper.recorder) - before
 
 
@@ -555,12 +557,12 @@ async def test_of_polls_that_find_nothing_the_first_after_one_that_did_is_record
 async def test_one_poller_too_many_pushes_out_the_one_longest_not_seen(
     keeper: Keeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeper_module, "POLLERS", 3)
+    monkeypatch.setattr(timeline_module, "POLLERS", 3)
     at = Cursor(Position(1, 1, "abcd"))
     assert [polled(keeper, user, at, at) for user in ("a", "b", "c", "a", "d")] == [1, 1, 1, 0, 1]
     assert [polled(keeper, user, at, at) for user in ("a", "c", "d")] == [0, 0, 0]
     assert polled(keeper, "b", at, at) == 1
-    assert len(keeper._quiet) == 3
+    assert len(keeper.timeline._quiet) == 3
 
 
 async def test_the_gap_of_a_poll_is_recorded_with_where_it_ends(keeper: Keeper) -> None:
@@ -581,7 +583,7 @@ def ready(keeper: Keeper) -> bool:
 
 async def canary(keeper: Keeper, clock: FakeClock) -> None:
     clock.advance(CANARY_SECONDS)
-    await keeper._canary()
+    await keeper.canary.sing()
 
 
 async def test_a_node_that_hears_is_ready(keeper: Keeper, clock: FakeClock) -> None:
@@ -671,7 +673,7 @@ async def test_a_log_that_takes_its_time_is_heard_in_the_end(
 ) -> None:
     errors = ErrorJournal(FakeJournal(), clock=clock)
     hub = Hub(log, clock=clock, journal=errors)
-    errors.recoveries.actions["restart_follow_loop"] = hub.follow_again
+    errors.recoveries.actions["restart_follow_loop"] = hub.follower.again
     follow = log.follow
 
     async def slowly(after: Position) -> AsyncGenerator[Page, None]:
@@ -706,7 +708,7 @@ async def test_the_canary_sings_at_its_own_pace(
     keeper: Keeper, log: QuietLog, clock: FakeClock
 ) -> None:
     log.failing = True
-    await keeper._canary()
+    await keeper.canary.sing()
     with pytest.raises(ConnectionError):
         await canary(keeper, clock)
 

@@ -85,11 +85,7 @@ class Admission:
 
     def _is_full(self, leaving: int) -> bool:
         cap = self._caps.node
-        # Those on their way out are counted only where it matters: that takes a look at each.
-        return (
-            0 < cap <= len(self._connections) - leaving
-            and sum(not other.closing for other in self._connections) - leaving >= cap
-        )
+        return 0 < cap <= len(self._connections) - self._connections.closing - leaving
 
     def refuse(self, user_id: str, instance_id: str) -> None:
         """Lets an instance not in for a minute."""

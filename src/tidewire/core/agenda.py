@@ -3,8 +3,16 @@
 import heapq
 from collections.abc import Iterator
 from itertools import count
+from typing import Final
 
 from tidewire.core.connections import Connection
+
+WARN_BEFORE_MS: Final = 300_000
+"""How long before its end an authority is said to be expiring, at most; a quarter of what is
+left when the stream opens, where that is less."""
+
+UNDATED_AUTHORITY_MS: Final = 3_600_000
+"""How long a stream may stay open on a credential that does not say when it ends."""
 
 
 class Agenda:
@@ -17,6 +25,14 @@ class Agenda:
         self._heap: list[tuple[int, int, Connection]] = []
         self._order = count()
         self._dead = 0
+
+    def watch(self, connection: Connection, now: int) -> None:
+        """Says when the authority of a connection ends, and looks at it when that is to be
+        announced; ``now`` in Unix milliseconds."""
+        ends = connection.reader.identity.expires_at
+        connection.authority_ends = now + UNDATED_AUTHORITY_MS if ends is None else ends
+        lead = min(WARN_BEFORE_MS, max(0, connection.authority_ends - now) // 4)
+        self.put(connection.authority_ends - lead, connection)
 
     def put(self, at: int, connection: Connection) -> None:
         self.forget(connection)

@@ -7,11 +7,15 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
+from tidewire.core.frame import Control
 from tidewire.core.reader import Reader
 
 
 class ConnectionState(Enum):
     """The life of a connection. What *we* write is no sign of the peer's life."""
+
+    # There is one of each: the hash of a number is far cheaper than that of a name.
+    __hash__ = object.__hash__
 
     CONNECTING = "connecting"
     """Accepted, first bytes not yet written."""
@@ -27,6 +31,8 @@ class ConnectionState(Enum):
 
 class Happening(Enum):
     """What moves a connection from one state to another."""
+
+    __hash__ = object.__hash__
 
     OPENED = "opened"
     QUIET = "quiet"
@@ -63,6 +69,40 @@ def new_client_id() -> str:
     return secrets.token_hex(16)
 
 
+class Tally:
+    """How many connections there are: in each state, and over each transport.
+
+    It moves with them, so that whoever asks how many there are need not look at each.
+
+    Attributes:
+        states: of each state.
+        transports: over each transport, ``sse`` and ``polling``.
+    """
+
+    __slots__ = ("states", "transports")
+
+    def __init__(self) -> None:
+        self.states = dict.fromkeys(ConnectionState, 0)
+        self.transports: Counter[str] = Counter()
+
+    def enter(self, connection: "Connection") -> None:
+        """Counts a connection from now on."""
+        connection.tally = self
+        self.states[connection.state] += 1
+        self.transports[connection.transport] += 1
+
+    def leave(self, connection: "Connection") -> None:
+        """Counts it no more."""
+        connection.tally = None
+        self.states[connection.state] -= 1
+        self.transports[connection.transport] -= 1
+
+    def move(self, before: ConnectionState, after: ConnectionState) -> None:
+        """One that is counted has gone from one state to another."""
+        self.states[before] -= 1
+        self.states[after] += 1
+
+
 @dataclass(slots=True, eq=False)
 class Connection:
     """One open stream or held poll.
@@ -81,6 +121,7 @@ class Connection:
         look_at: when its authority is looked at next; None while nobody has to.
         reason: why it ends, once that is known.
         settled: whether all nodes have heard that it replaced what its instance had before.
+        tally: where it is counted; None while it is registered nowhere.
     """
 
     reader: Reader
@@ -96,6 +137,7 @@ class Connection:
     look_at: int | None = None
     reason: str | None = None
     settled: bool = True
+    tally: Tally | None = field(default=None, repr=False)
 
     @property
     def user_id(self) -> str:
@@ -110,8 +152,15 @@ class Connection:
         following = TRANSITIONS.get((self.state, what))
         if following is None:
             return False
+        if self.tally is not None:
+            self.tally.move(self.state, following)
         self.state = following
         return True
+
+    def tell(self, control: Control) -> None:
+        """Writes a control event, whether there is room or not."""
+        sink = self.reader.sink
+        sink.write(sink.encoding.control(control))
 
     def blocked(self, now: float, stale_after: float) -> bool:
         """Whether the peer has taken nothing for more than ``stale_after`` seconds."""
@@ -135,10 +184,11 @@ class Connections:
         touched: the users whose numbers may have changed since somebody took note of them.
     """
 
-    __slots__ = ("_by_id", "_by_user", "touched")
+    __slots__ = ("_by_id", "_by_user", "_tally", "touched")
 
     def __init__(self) -> None:
         self.touched: set[str] = set()
+        self._tally = Tally()
         self._by_id: dict[str, Connection] = {}
         # Most users have one, and a dict for it would weigh more than the connection.
         self._by_user: dict[str, dict[Connection, None] | Connection] = {}
@@ -151,26 +201,30 @@ class Connections:
 
     def add(self, connection: Connection) -> None:
         self._by_id[connection.id] = connection
-        siblings = self._by_user.get(connection.user_id)
+        self._tally.enter(connection)
+        user_id = connection.user_id
+        siblings = self._by_user.get(user_id)
         if siblings is None:
-            self._by_user[connection.user_id] = connection
+            self._by_user[user_id] = connection
         elif isinstance(siblings, dict):
             siblings[connection] = None
         else:
-            self._by_user[connection.user_id] = {siblings: None, connection: None}
-        self.touched.add(connection.user_id)
+            self._by_user[user_id] = {siblings: None, connection: None}
+        self.touched.add(user_id)
 
     def remove(self, connection: Connection) -> None:
         """Takes a connection out; a second time does nothing."""
         if self._by_id.pop(connection.id, None) is None:
             return
-        siblings = self._by_user[connection.user_id]
-        self.touched.add(connection.user_id)
+        self._tally.leave(connection)
+        user_id = connection.user_id
+        siblings = self._by_user[user_id]
+        self.touched.add(user_id)
         if isinstance(siblings, dict):
             del siblings[connection]
             if siblings:
                 return
-        del self._by_user[connection.user_id]
+        del self._by_user[user_id]
 
     def get(self, client_id: str) -> Connection | None:
         return self._by_id.get(client_id)
@@ -179,6 +233,23 @@ class Connections:
         """A user's connections, the oldest first."""
         found = self._by_user.get(user_id, ())
         return (found,) if isinstance(found, Connection) else tuple(found)
+
+    def named(
+        self, client_id: str | None, user_id: str | None, instance_id: str | None
+    ) -> list[Connection]:
+        """Those that match every name that is given; none, where neither a connection nor a user
+        is named."""
+        if client_id is not None:
+            candidates = [self.get(client_id)]
+        else:
+            candidates = [] if user_id is None else [*self.of_user(user_id)]
+        return [
+            connection
+            for connection in candidates
+            if connection is not None
+            and user_id in (None, connection.user_id)
+            and instance_id in (None, connection.instance_id)
+        ]
 
     def open_of(self, user_id: str) -> int:
         """How many of a user's connections are not on their way out."""
@@ -200,8 +271,16 @@ class Connections:
 
     def states(self) -> dict[str, int]:
         """How many connections there are in each state, all states named."""
-        counted = Counter(connection.state for connection in self)
-        return {state.value: counted[state] for state in ConnectionState}
+        return {state.value: number for state, number in self._tally.states.items()}
+
+    def transports(self) -> Counter[str]:
+        """How many connections there are over each transport."""
+        return self._tally.transports.copy()
+
+    @property
+    def closing(self) -> int:
+        """How many are on their way out."""
+        return self._tally.states[ConnectionState.DISCONNECTING]
 
     def sweep(self, connection: Connection, now: float, stale_after: float) -> bool:
         """Brings the state of a connection up to date; returns whether it is to be closed.

@@ -16,56 +16,30 @@ log has caught up with them.
 """
 
 import asyncio
-import contextlib
-from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from itertools import islice
-from operator import attrgetter
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from tidewire.core import notices
+from tidewire.core.afloat import Afloat
+from tidewire.core.catchup import CatchUp
 from tidewire.core.clock import Clock
 from tidewire.core.cohort import Cohort
-from tidewire.core.errors import LogAway, Unavailable
+from tidewire.core.cohorts import Cohorts
+from tidewire.core.errors import LogAway
 from tidewire.core.event import Event
 from tidewire.core.fanout import fan_out, groups
+from tidewire.core.follower import Follower
 from tidewire.core.frame import Control, Encoding
 from tidewire.core.frames import Frames
 from tidewire.core.journal import Journal
-from tidewire.core.log import (
-    PAGE_BYTES,
-    PAGE_ENTRIES,
-    Condition,
-    Degradable,
-    Entry,
-    EventLog,
-    Gap,
-    IdempotencyKey,
-    Page,
-    Recalling,
-)
+from tidewire.core.log import Condition, Degradable, Entry, EventLog, Gap, IdempotencyKey, Page
 from tidewire.core.meter import Meter, NullMeter
+from tidewire.core.pages import Pages
 from tidewire.core.position import Cursor, Edge, Position, Since
 from tidewire.core.reader import HIGH_WATER, Kin, Reader, ReaderState
 from tidewire.core.recorder import What
 from tidewire.core.target import Identity
-
-MAX_READS: Final = 8
-"""Pages that are read for readers who catch up, at the same time."""
-
-STEPS_AT_ONCE: Final = 4
-"""Pages of what is remembered that a reader gets in one step of the event loop."""
-
-RETRY_FIRST: Final = 0.05
-RETRY_LAST: Final = 5.0
-RETRY_AWAY: Final = 0.5
-"""Seconds between two tries to read, at most; and where it is only asked whether the log is still
-away."""
-
-
-_NUMBER: Final = attrgetter("number")
-
 
 Change: TypeAlias = Callable[[What, Reader | None, Cursor, str | None, str | None], None]
 """Takes what became of a reader, or of all that are live (None): what, where they stand, since
@@ -93,28 +67,27 @@ class Hub:
         self.log = log
         self.on_change: Change = _unheeded
         """Called when a reader falls behind or has caught up, and with every gap."""
-        # Asked for each reader: what a log can do is looked at once.
-        self._recalling = log if isinstance(log, Recalling) else None
+        # What a log can do is looked at once.
         self._degradable = log if isinstance(log, Degradable) else None
         self._clock = clock
         self._journal = journal
-        self._main: Cohort | None = None
-        self._others: dict[tuple[tuple[str, int], ...], Cohort] = {}
-        self._afloat: dict[str, list[Entry]] = {}
+        self._cohorts = Cohorts()
         self._frames = Frames()
-        self._ahead: dict[Reader, None] = {}
-        self._reads: dict[tuple[Position, int], asyncio.Task[Page]] = {}
-        self._reading = asyncio.Semaphore(MAX_READS)
-        self._catching_up: set[asyncio.Task[None]] = set()
-        self._follower: asyncio.Task[None] | None = None
-        self._deaf = self._unread = False
-        self._meter = meter or NullMeter()
+        self._afloat = Afloat()
+        self.pages = Pages(log, self._afloat, self._cohorts.here)
+        self.follower = Follower(log, here=self._cohorts.here, take=self._take, journal=journal)
+        self._catch_up = CatchUp(
+            self.pages,
+            here=self._cohorts.here,
+            settle=self._settle,
+            write=self._write_page,
+            journal=journal,
+        )
+        self._meter = NullMeter() if meter is None else meter
         # Those who were live before: the others have only begun, and will be.
         self._fallen: set[Reader] = set()
         # One publish at a time is timed until it is written: its offset, and when it began.
         self._timed: tuple[int, float] | None = None
-        self.failures = 0
-        """How often following the log has failed."""
         self.published = 0
         """Events that this node has accepted."""
         self.heard = 0
@@ -126,35 +99,19 @@ class Hub:
 
     async def start(self) -> None:
         """Takes its place at the head of the log and follows it from there."""
-        self._main = Cohort(Cursor(await self.head()))
-        self._begin_to_follow()
-
-    def _begin_to_follow(self) -> None:
-        self._follower = asyncio.create_task(self._follow(), name="tidewire-follow")
-
-    def follow_again(self) -> bool:
-        """Follows the log anew, from where this node has heard it: for a loop that has ended, or
-        hangs. Returns whether it did; a hub that is not started follows nothing."""
-        if self._follower is None:
-            return False
-        # It is not waited for here: what hangs may take its time to end.
-        self._follower.cancel()
-        self._catching_up.add(self._follower)
-        self._follower.add_done_callback(self._catching_up.discard)
-        self._begin_to_follow()
-        return True
+        self._cohorts.begin(Cursor(await self.head()))
+        self._catch_up.begin()
+        self.follower.begin()
 
     async def stop(self) -> None:
         """Stops following. Readers get nothing more."""
-        tasks: list[asyncio.Task[Any]] = [*self._catching_up, *self._reads.values()]
-        if self._follower is not None:
-            tasks.append(self._follower)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        self._follower = None
-        self._main = None
-        self._others.clear()
+        await asyncio.gather(
+            *self._catch_up.cancel(),
+            *self.pages.cancel(),
+            *self.follower.cancel(),
+            return_exceptions=True,
+        )
+        self._cohorts.end()
         self._afloat.clear()
         self._fallen.clear()
 
@@ -165,19 +122,17 @@ class Hub:
         Raises:
             Unavailable: the hub is not started.
         """
-        if self._main is None:
-            raise Unavailable("This server is not started yet, or has stopped.", retry_after=1000)
-        return self._main.cursor
+        return self._cohorts.cursor
 
     @property
     def position(self) -> Position:
         """How far in the log this node has heard. Raises as `cursor`."""
-        return self.cursor.position
+        return self._cohorts.here()
 
     @property
     def hearing(self) -> bool:
-        """Whether the follow loop runs and its last step succeeded."""
-        return self._follower is not None and not self._follower.done() and not self._deaf
+        """Whether this node hears what the log says."""
+        return self.follower.hearing
 
     @property
     def condition(self) -> Condition:
@@ -186,21 +141,21 @@ class Hub:
 
     def behind(self) -> tuple[int, int]:
         """How many readers were live and are behind, and by how many events the last of them."""
-        here = self.position.offset if self._main is not None else 0
+        here = 0 if self._cohorts.main is None else self.position.offset
         far = max((here - reader.cursor.position.offset for reader in self._fallen), default=0)
         return len(self._fallen), max(0, far)
 
     def far_behind(self, events: int) -> tuple[int, int]:
         """How many readers were live and are more than so many events behind, and how many are
         or were live."""
-        here = self.position.offset if self._main is not None else 0
+        here = 0 if self._cohorts.main is None else self.position.offset
         far = sum(here - reader.cursor.position.offset > events for reader in self._fallen)
         return far, self.live + len(self._fallen)
 
     @property
     def live(self) -> int:
         """How many readers have all that this node has heard."""
-        return sum(len(cohort.index) for cohort in self._cohorts())
+        return self._cohorts.live
 
     # Publishing and reading
 
@@ -213,7 +168,7 @@ class Hub:
         self.published += len(positions)
         took = self._clock.monotonic() - began
         self._meter.published(took, len(positions))
-        if self._timed is None and self._main is not None:
+        if self._timed is None and self._cohorts.main is not None:
             last = positions[-1]
             if last.epoch != self.position.epoch:
                 # In a spool, or of a key that was used before.
@@ -244,88 +199,38 @@ class Hub:
         if not isinstance(since, Cursor):
             page = await self.log.read(since, limit=0, newest=newest)
             return Place(Cursor(page.start), page.gap)
-        if self._recall(since.position, 0) is not None:
+        if self.pages.recall(since.position, 0) is not None:
             return Place(since)
         page = await self.log.read(since, limit=0)
         return Place(since.moved(page.start), page.gap)
 
-    async def read(self, cursor: Cursor, max_bytes: int, *, fresh: bool = False) -> Page:
-        """Reads what comes after a cursor: from what this node has heard where it remembers
-        that, else from the log. Raises as `EventLog.read`.
-
-        Args:
-            cursor: where to read on from.
-            max_bytes: bytes of events at most, but at least one entry.
-            fresh: asks the log also for what this node has not heard yet.
-        """
-        remembered = self._remembered(cursor, max_bytes)
-        if remembered is not None and (remembered.entries or not fresh):
-            return remembered
-        try:
-            return await self._read_log(cursor.position, max_bytes)
-        except LogAway:
-            if remembered is None:
-                raise
-            return remembered
-
-    def _remembered(self, cursor: Cursor, max_bytes: int) -> Page | None:
-        """What comes after a cursor, as far as this node has it; None if it has not all of it."""
-        position = cursor.position
-        if position == self.position:
-            afloat = self._uncovered(cursor, max_bytes)
-            if afloat:
-                return Page(position, tuple(afloat), position)
-        return self._recall(position, max_bytes)
-
     def afloat(self, position: Position) -> Entry | None:
         """The entry of a spool that was accepted at a place, while it is not heard in the log."""
-        entries = self._afloat.get(position.epoch, ())
-        return next((entry for entry in entries if entry.position == position), None)
+        return self._afloat.at(position)
 
     def has_all(self, cursor: Cursor) -> bool:
         """Whether a reader at this cursor has everything that this node has heard."""
         if cursor.position != self.position:
             return cursor.position.offset > self.position.offset
-        return all(
-            entries[-1].number <= cursor.last_seen(producer)
-            for producer, entries in self._afloat.items()
-        )
-
-    def _uncovered(self, cursor: Cursor, max_bytes: int) -> list[Entry]:
-        """The first of what is afloat and not seen at a cursor that stands where the hub stands
-        in the log."""
-        found: list[Entry] = []
-        for producer, entries in self._afloat.items():
-            # Their numbers grow.
-            first = bisect_right(entries, cursor.last_seen(producer), key=_NUMBER)
-            for entry in islice(entries, first, None):
-                if max_bytes <= 0:
-                    return found
-                found.append(entry)
-                max_bytes -= len(entry.body)
-        return found
-
-    def _recall(self, after: Position, max_bytes: int) -> Page | None:
-        if self._recalling is None:
-            return None
-        return self._recalling.recall(after, limit=PAGE_ENTRIES, max_bytes=max_bytes)
+        return self._afloat.seen_by(cursor)
 
     # Readers
 
     def attach(self, reader: Reader) -> None:
         """Reads for this reader from its cursor on, live as soon as it stands at the head."""
         self._await_room(reader)
-        self._wake(reader)
+        self._catch_up.wake(reader)
 
     def detach(self, reader: Reader) -> None:
         """Reads no more for this reader."""
         if reader.cohort is not None:
             # Where it stood, for who asks later.
             reader.cursor = reader.cohort.cursor
-        self._leave(reader, ReaderState.CLOSED)
+            self._cohorts.leave(reader)
+        reader.state = ReaderState.CLOSED
         self._fallen.discard(reader)
         reader.sink.on_room = None
-        self._ahead.pop(reader, None)
+        self._catch_up.forget(reader)
 
     def become(self, reader: Reader, identity: Identity) -> Cursor:
         """Judges by a new identity all that was not yet written. Returns from where on."""
@@ -355,45 +260,19 @@ class Hub:
             told += self._offer(reader, encoded[key])
         return told
 
-    def _cohorts(self) -> tuple[Cohort, ...]:
-        return () if self._main is None else (self._main, *self._others.values())
-
     # Live
 
-    async def _follow(self) -> None:
-        delay = RETRY_FIRST
-        while True:
-            try:
-                if self._deaf:
-                    # A log that answers is heard again, also while it has nothing new to say.
-                    await self.head()
-                    self._deaf = False
-                async with contextlib.aclosing(self.log.follow(self.position)) as pages:
-                    async for page in pages:
-                        delay = RETRY_FIRST
-                        began = self._clock.monotonic()
-                        self.receive(page)
-                        await self._gather(self._clock.monotonic() - began)
-                return
-            except Exception as error:
-                self._deaf = True
-                self.failures += 1
-                self._journal.note(
-                    "following the log failed; it is tried again",
-                    error=error,
-                    code="FOLLOW_FAILED",
-                    next_try=round(delay * 1000),
-                )
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, RETRY_LAST)
-
-    async def _gather(self, seconds: float) -> None:
-        """Lets the publishers of this node go on as long as each step brings something, for as
-        long at most as it has just taken to write: what they bring is written at once for all.
+    async def _take(self, page: Page) -> None:
+        """Receives a page, and lets the publishers of this node go on as long as each step brings
+        something, for as long at most as it has just taken to write: what they bring is written
+        at once for all.
 
         One step at least: a log that always has more must not keep the loop from the others.
         """
-        end = self._clock.monotonic() + seconds
+        began = self._clock.monotonic()
+        self.receive(page)
+        now = self._clock.monotonic()
+        end = now + (now - began)
         published = -1
         while published != self.published:
             published = self.published
@@ -407,16 +286,13 @@ class Hub:
             self._miss(page.gap)
         for group in groups(page.entries, HIGH_WATER):
             self._dispatch(group)
-        waiting, self._ahead = self._ahead, {}
-        for reader in waiting:
-            self._wake(reader)
+        self._catch_up.go_on()
 
     def _dispatch(self, entries: Sequence[Entry]) -> None:
         self.heard += len(entries)
-        for entry in entries:
-            self._float(entry)
+        self._afloat.take(entries, self.cursor)
         now = self._clock.monotonic()
-        for cohort in self._cohorts():
+        for cohort in self._cohorts:
             before = cohort.cursor
             fresh, cursors = cohort.pass_by(entries)
             for data, those, events in fan_out(fresh, cursors, cohort.index, self._frames):
@@ -429,7 +305,7 @@ class Hub:
                         reader.was_given(events, now)
                     else:
                         self._fall_behind(reader, before)
-        self._unite()
+        self._cohorts.unite()
         if self._timed is not None and self._timed[0] <= self.position.offset:
             self._meter.delivered(self._clock.monotonic() - self._timed[1])
             self._timed = None
@@ -449,40 +325,12 @@ class Hub:
             else:
                 self._drop(readers[index], error)
 
-    def _unite(self) -> None:
-        """Puts together the cohorts that have come to one cursor."""
-        others, self._others = self._others, {}
-        for cohort in others.values():
-            self._cohort_at(cohort.cursor).take_in(cohort)
-        self._others = {seen: cohort for seen, cohort in self._others.items() if len(cohort.index)}
-
-    def _cohort_at(self, cursor: Cursor) -> Cohort:
-        """The cohort of those who have everything, at their cursor."""
-        if self._main is None or cursor.seen == self._main.cursor.seen:
-            return self._main or Cohort(cursor)
-        cohort = self._others.get(cursor.seen)
-        if cohort is None:
-            cohort = self._others[cursor.seen] = Cohort(cursor)
-        return cohort
-
-    def _float(self, entry: Entry) -> None:
-        """Keeps an entry of a spool until it is heard in the log."""
-        if not entry.in_log:
-            if not entry.seen_by(self.cursor):
-                self._afloat.setdefault(entry.producer, []).append(entry)
-            return
-        afloat = self._afloat.get(entry.producer)
-        if afloat is not None:
-            del afloat[: bisect_right(afloat, entry.number, key=_NUMBER)]
-            if not afloat:
-                del self._afloat[entry.producer]
-
     def _miss(self, gap: Gap) -> None:
         now = self._clock.now()
-        for cohort in self._cohorts():
+        for cohort in self._cohorts:
             before, cohort.cursor = cohort.cursor, cohort.cursor.moved(gap.to)
             told = notices.gap(gap, cursor=cohort.cursor, now=now)
-            if cohort is self._main:
+            if cohort is self._cohorts.main:
                 self.on_change("gap", None, cohort.cursor, gap.from_, gap.reason)
             for kin in cohort.index.kins():
                 # Who is behind finds the same hole by its own catching up, from its own cursor.
@@ -520,109 +368,28 @@ class Hub:
     # Behind
 
     def _fall_behind(self, reader: Reader, cursor: Cursor) -> None:
-        self._leave(reader, ReaderState.BEHIND)
+        self._cohorts.leave(reader)
+        reader.state = ReaderState.BEHIND
         reader.cursor = cursor
         self._await_room(reader)
         self._fallen.add(reader)
         self.on_change("behind", reader, cursor, None, None)
 
     def _await_room(self, reader: Reader) -> None:
-        reader.sink.on_room = partial(self._wake, reader)
-
-    def _leave(self, reader: Reader, state: ReaderState) -> None:
-        if reader.cohort is not None:
-            reader.cohort.index.remove(reader)
-            reader.cohort = None
-        reader.state = state
-
-    def _wake(self, reader: Reader) -> None:
-        if not reader.behind() or reader.catching_up or self._main is None:
-            return
-        if self._catch_up_at_once(reader) or not reader.behind() or not reader.sink.room():
-            return
-        reader.catching_up = True
-        task = asyncio.create_task(self._catch_up(reader))
-        self._catching_up.add(task)
-        task.add_done_callback(self._catching_up.discard)
+        reader.sink.on_room = partial(self._catch_up.wake, reader)
 
     def _settle(self, reader: Reader) -> bool:
         """Lets a reader who has everything take part in what comes; False if it has not."""
-        if reader.cursor.position != self.position or not self.has_all(reader.cursor):
+        cursor = reader.cursor
+        if cursor.position != self._cohorts.here() or not self._afloat.seen_by(cursor):
             return False
         reader.state = ReaderState.LIVE
-        reader.cohort = self._cohort_at(reader.cursor)
-        reader.cohort.index.add(reader)
-        # Its place is its cohort's from now on, and need not be kept for each.
-        reader.cursor = reader.cohort.cursor
+        self._cohorts.join(reader)
         reader.sink.on_room = None
         if reader in self._fallen:
             self._fallen.discard(reader)
             self.on_change("caughtUp", reader, reader.cursor, None, None)
         return True
-
-    def _catch_up_at_once(self, reader: Reader) -> bool:
-        """Reads what this node remembers, as far as that can be done in this step. Returns
-        whether the reader is live, or waits for the hub."""
-        for _ in range(STEPS_AT_ONCE):
-            if self._settle(reader):
-                return True
-            if not reader.sink.room() or reader.cursor.position.offset > self.position.offset:
-                return False
-            before = reader.cursor
-            page = self._remembered(before, HIGH_WATER)
-            if page is None:
-                return False
-            self._write_page(reader, page)
-            if not reader.behind() or reader.cursor == before:
-                return False
-        return self._settle(reader)
-
-    async def _catch_up(self, reader: Reader) -> None:
-        """Reads on until the reader is live, or its sink has no room, or it is closed."""
-        size = HIGH_WATER
-        delay = RETRY_FIRST
-        try:
-            while reader.behind() and reader.sink.room():
-                if reader.cursor.position.offset > self.position.offset:
-                    # Its cursor came from a node that has heard more.
-                    self._ahead[reader] = None
-                    return
-                try:
-                    page = await self.read(reader.cursor, size)
-                except Exception as error:
-                    # That the log is away is known already, and not for each reader anew.
-                    away = isinstance(error, LogAway)
-                    if not away:
-                        self._unread = True
-                        self._journal.note(
-                            "reading the log failed; it is tried again",
-                            error=error,
-                            code="READ_FAILED",
-                            next_try=round(delay * 1000),
-                        )
-                    await asyncio.sleep(delay)
-                    delay = min(delay * 2, RETRY_AWAY if away else RETRY_LAST)
-                    continue
-                if self._unread:
-                    self._unread = False
-                    self._journal.note("the log is read again", recovered=["READ_FAILED"])
-                if not reader.behind():
-                    return
-                before = reader.cursor
-                written = self._write_page(reader, page)
-                if not reader.behind() or self._settle(reader):
-                    return
-                if reader.cursor == before:
-                    # The log says that there is nothing more, and the hub stands elsewhere: it
-                    # has yet to hear what the log knows.
-                    self._ahead[reader] = None
-                    return
-                # What is remembered is read without a wait, and the others want to go on too.
-                await asyncio.sleep(0)
-                # A reader who wants little of what there is looks at more of it at a time.
-                size = HIGH_WATER if written > size // 4 else min(size * 2, PAGE_BYTES)
-        finally:
-            reader.catching_up = False
 
     def _write_page(self, reader: Reader, page: Page) -> int:
         data = b""
@@ -645,20 +412,6 @@ class Hub:
         if data:
             self._write(reader, data)
         return len(data)
-
-    async def _read_log(self, after: Position, max_bytes: int) -> Page:
-        """Reads a page; readers who ask for the same one at the same time share it."""
-        key = (after, max_bytes)
-        task = self._reads.get(key)
-        if task is None:
-            task = asyncio.create_task(self._read_limited(after, max_bytes))
-            self._reads[key] = task
-            task.add_done_callback(lambda _: self._reads.pop(key, None))
-        return await asyncio.shield(task)
-
-    async def _read_limited(self, after: Position, max_bytes: int) -> Page:
-        async with self._reading:
-            return await self.log.read(Cursor(after), limit=PAGE_ENTRIES, max_bytes=max_bytes)
 
 
 def _unheeded(

@@ -147,7 +147,7 @@ async def poll(
     place = await keeper.hub.locate(request.since)
     answer = PollAnswer(place.cursor, gap=place.gap)
     reader = await _answer(keeper, identity, request, receive, answer)
-    keeper.polled(reader, request.instance_id, place.cursor, answer.cursor, answer.gap)
+    keeper.timeline.polled(reader, request.instance_id, place.cursor, answer.cursor, answer.gap)
     return answer
 
 
@@ -185,7 +185,7 @@ async def _collect(
     began = keeper.clock.monotonic()
     while True:
         # Who does not wait may have published a moment ago, and wants to see it.
-        page = await keeper.hub.read(answer.cursor, PAGE_BYTES, fresh=not request.wait)
+        page = await keeper.hub.pages.read(answer.cursor, PAGE_BYTES, fresh=not request.wait)
         # A poll may have been held since it was asked; it sees what may be seen now.
         reader.become(keeper.authority.judge(reader.identity))
         if page.gap is not None:

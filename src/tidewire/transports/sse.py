@@ -228,7 +228,7 @@ class Stream:
             except asyncio.CancelledError:
                 # Servers that do not tell of their shutdown cancel what is left at its end. A
                 # stream that could still say goodbye has ended well: there is nothing to raise.
-                self._keeper.farewell(self._connection)
+                self._keeper.departures.farewell(self._connection)
                 await asyncio.wait([writing], timeout=FAREWELL_SECONDS)
                 if not writing.done():
                     raise
