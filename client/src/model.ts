@@ -1,8 +1,8 @@
 /**
  * The life of a connection as data: what is known, what can happen, and what is to be done.
  *
- * Nothing here or in `state.ts` does anything. The client keeps as many links and timers as the
- * state says there are, and carries out the effects.
+ * Nothing here, in `state.ts` or in what that imports does anything. The client keeps as many links
+ * and timers as the state says there are, and carries out the effects.
  */
 import type { Backoff } from "./backoff.js";
 import type { Failure } from "./failure.js";

@@ -2,7 +2,11 @@
  * Lets the tabs of one browser share a connection: by a lock of the browser (Web Locks) and by
  * messages (BroadcastChannel). What is decided is decided in `member.ts`; this carries it out.
  */
+import { type Asker, identityOf, nameOf, subjectOf } from "./asker.js";
 import type { Connection, ConnectionOptions, Listener } from "./connection.js";
+import { Inquiries } from "./inquiries.js";
+import { Lock } from "./lock.js";
+import { step } from "./member.js";
 import {
   type Member,
   type MemberAction,
@@ -10,9 +14,8 @@ import {
   type MemberTimer,
   type Message,
   outside,
-  step,
-} from "./member.js";
-import type { Command, Delivery, Link, Signal } from "./model.js";
+} from "./membership.js";
+import type { Command, Delivery } from "./model.js";
 import type { watchPage } from "./page.js";
 import type { GivenToken, Source } from "./source.js";
 import type { Status } from "./status.js";
@@ -35,25 +38,6 @@ type PageAction = Parameters<Parameters<typeof watchPage>[0]>[0];
 /** A token that was asked for to see whose it is serves for the connection, if that is at once. */
 const FRESH = 60_000;
 
-/** Nobody waits longer to learn who is asking, in milliseconds. */
-const IDENTITY = 5_000;
-
-/** What is asked of the server on another tab's behalf is answered within so long. */
-const ANSWER = 10_000;
-
-/** Who is asking, the token that said it, and the name of those who ask for the same. */
-interface Asker {
-  readonly user: string;
-  readonly given: GivenToken | null;
-  readonly name: string;
-}
-
-/** A request for the lock. */
-interface Claim {
-  readonly controller: AbortController;
-  release: () => void;
-}
-
 export class Tabs {
   readonly #options: ConnectionOptions;
   readonly #parts: Parts;
@@ -62,8 +46,8 @@ export class Tabs {
   readonly #source: Source;
   readonly #timers = new Map<MemberTimer, { due: number; handle: ReturnType<typeof setTimeout> }>();
   readonly #queue: MemberAction[] = [];
-  /** Ends what is being asked of the server. */
-  readonly #polls = new Set<() => void>();
+  readonly #inquiries: Inquiries;
+  readonly #lock: Lock;
   #member: Member;
   #status: Status;
   #name: string | null = null;
@@ -74,7 +58,6 @@ export class Tabs {
   /** How often it was begun, and ended: what an earlier time comes to is no use. */
   #times = 0;
   #channel: BroadcastChannel | null = null;
-  #claim: Claim | null = null;
   #connection: Connection | null = null;
   /** Whether the connection is ours alone, because nobody knows yet who we are, */
   #alone = false;
@@ -97,6 +80,11 @@ export class Tabs {
     this.#parts = parts;
     this.#source = source;
     this.#idle = this.#status = status;
+    this.#inquiries = new Inquiries(parts.poll, options.openTimeout);
+    this.#lock = new Lock((happened) => {
+      if (happened === "refused") this.#giveUp();
+      else this.#dispatch({ type: happened });
+    });
     this.#member = outside(`${source.params.instanceId}`, options.since ?? "latest", cursor);
   }
 
@@ -120,7 +108,7 @@ export class Tabs {
       this.#times += 1;
       this.#wanted = null;
       this.#given = null;
-      for (const end of this.#polls) end();
+      this.#inquiries.end();
       this.#dispatch({ type: command });
     } else if (this.#member.role !== "out") this.#dispatch({ type: command });
     else {
@@ -158,56 +146,14 @@ export class Tabs {
 
   /** Finds out who is asking; null if that is not possible now. */
   async #ask(): Promise<Asker | null> {
-    const found = await within(IDENTITY, this.#identity());
+    const found = await identityOf(this.#options, () => this.#poll("latest", {}));
     if (found === null || this.#barred) return null;
-    const { user, given } = found;
-    return { user, given, name: await nameOf(this.#options, this.#source, user) };
+    return { ...found, name: await nameOf(this.#options, this.#source, found.user) };
   }
 
-  async #identity(): Promise<Pick<Asker, "user" | "given"> | null> {
-    const { userId, token = null, getToken } = this.#options;
-    if (userId !== undefined) return { user: `user ${userId}`, given: null };
-    let given: GivenToken | null = null;
-    try {
-      if (getToken !== undefined) given = await getToken();
-    } catch {
-      // The connection will meet the same, and knows what to do about it.
-      return null;
-    }
-    let user: string | null;
-    if (given !== null || token !== null) user = subject((given ?? token) as GivenToken);
-    else {
-      const answer = await this.#poll("latest", {});
-      user = answer && `user ${answer.userId}`;
-    }
-    return user === null ? null : { user, given };
-  }
-
-  #poll(
-    cursor: string,
-    params: Source["params"],
-    source = this.#connection?.source ?? this.#source,
-  ): Promise<PollAnswer | null> {
-    const link = { cursor, held: false } as Link;
-    return new Promise((resolve) => {
-      const done = (answer: PollAnswer | null) => {
-        clearTimeout(timer);
-        this.#polls.delete(end);
-        resolve(answer);
-      };
-      const tell = (signal: Signal) => done(signal.type === "answer" ? signal.answer : null);
-      const close = this.#parts.poll(
-        { ...source, params: { ...source.params, ...params } },
-        link,
-        tell,
-      );
-      const end = () => {
-        close();
-        done(null);
-      };
-      const timer = setTimeout(end, this.#options.openTimeout ?? ANSWER);
-      this.#polls.add(end);
-    });
+  #poll(cursor: string, params: Source["params"]): Promise<PollAnswer | null> {
+    const source = this.#connection?.source ?? this.#source;
+    return this.#inquiries.ask({ ...source, params: { ...source.params, ...params } }, cursor);
   }
 
   /** Connects for itself, until the server says who we are. */
@@ -280,10 +226,10 @@ export class Tabs {
         return;
       case "lock":
         this.#open();
-        this.#lock(effect.steal);
+        this.#lock.request(this.#name as string, effect.steal);
         return;
       case "unlock":
-        this.#unlock(effect.after);
+        this.#lock.release(effect.after);
         return;
       case "run":
         this.#run(effect.cursor, effect.command);
@@ -315,38 +261,6 @@ export class Tabs {
     };
     this.#channel = channel;
     return channel;
-  }
-
-  #lock(steal: boolean): void {
-    this.#unlock(0);
-    const controller = new AbortController();
-    const claim: Claim = { controller, release: () => controller.abort() };
-    this.#claim = claim;
-    const current = () => claim === this.#claim;
-    navigator.locks
-      .request(this.#name as string, steal ? { steal } : { signal: controller.signal }, () => {
-        if (!current()) return;
-        const held = new Promise<void>((release) => {
-          claim.release = release;
-        });
-        this.#dispatch({ type: "granted" });
-        return held;
-      })
-      .catch((error: unknown) => {
-        // Let go of by us; or taken from us; or never to be had.
-        if (!current()) return;
-        this.#claim = null;
-        if ((error as Error).name === "AbortError") this.#dispatch({ type: "robbed" });
-        else this.#giveUp();
-      });
-  }
-
-  #unlock(after: number): void {
-    const claim = this.#claim;
-    this.#claim = null;
-    if (claim === null) return;
-    if (after > 0) setTimeout(() => claim.release(), after);
-    else claim.release();
   }
 
   #run(cursor: string | null, command: Command): void {
@@ -395,7 +309,7 @@ export class Tabs {
     this.#given = null;
     if (given !== null && Date.now() - given.at < FRESH) return given.token;
     const token = await get();
-    const user = this.#options.userId === undefined ? subject(token) : null;
+    const user = this.#options.userId === undefined ? subjectOf(token) : null;
     if (user !== null && user !== this.#user) this.#part();
     return token;
   }
@@ -411,7 +325,7 @@ export class Tabs {
     const connection = this.#connection;
     this.#connection = null;
     connection?.do("disconnect");
-    for (const end of this.#polls) end();
+    this.#inquiries.end();
   }
 
   async #read({ to, from, until }: MemberEffect & { type: "read" }): Promise<void> {
@@ -463,53 +377,5 @@ export class Tabs {
       ...(joined && status !== null ? status : { ...idle, connectionStatus }),
       role: role === "leading" ? "leader" : "follower",
     };
-  }
-}
-
-/**
- * Whose a token is, and for what: two of one user that may see different things are not shared.
- * Null if it does not say.
- */
-function subject(given: GivenToken): string | null {
-  const token = typeof given === "string" ? given : given.token;
-  try {
-    const part = token.split(".")[1] ?? "";
-    const claims = JSON.parse(atob(part.replace(/-/g, "+").replace(/_/g, "/")));
-    if (typeof claims.sub !== "string") return null;
-    const rights = [claims.roles, claims.permissions, claims.topics].map((names) =>
-      Array.isArray(names) ? [...names].sort() : names,
-    );
-    return `user ${JSON.stringify([claims.sub, ...rights])}`;
-  } catch {
-    return null;
-  }
-}
-
-/** The name that lock and channel have: of everything that says what is read, and how. */
-async function nameOf(options: ConnectionOptions, source: Source, user: string): Promise<string> {
-  const { urls, params, headers, withCredentials } = source;
-  const { autoReconnect, maxReconnectAttempts, openTimeout, streaming } = options;
-  const text = JSON.stringify([
-    // It grows with the form of the messages: tabs with another version do not understand us.
-    1,
-    user,
-    [urls.stream, urls.polling, { ...params, instanceId: null }, headers, withCredentials],
-    [autoReconnect, maxReconnectAttempts, openTimeout, streaming],
-  ]);
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
-  const bytes = new Uint8Array(digest, 0, 16);
-  return `tidewire-${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
-}
-
-/** What comes within `delay`; null if nothing does. */
-async function within<Value>(delay: number, coming: Promise<Value>): Promise<Value | null> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<null>((resolve) => {
-    timer = setTimeout(() => resolve(null), delay);
-  });
-  try {
-    return await Promise.race([coming, late]);
-  } finally {
-    clearTimeout(timer);
   }
 }

@@ -19,6 +19,9 @@ const WAYS = {
 
 type Way = keyof typeof WAYS;
 
+/** Often, since what comes next is to come at once. */
+const WAIT = { timeout: 15_000, interval: 5 };
+
 let server: Server;
 const clients: SSEClient<Events>[] = [];
 
@@ -210,7 +213,9 @@ test("through ten switches in a stream of events none is lost, none twice, and t
     if (turn % 2 === 0) alice.client.forcePolling();
     else alice.client.forceSSE();
     await server.publish(numbers(turn * 20 + 11, turn * 20 + 20));
-    await new Promise((resolve) => setTimeout(resolve, (turn * 37) % 100));
+    // The next comes before this one has opened anything, or in the midst of its events.
+    const seen = turn * 20 + ((turn * 13) % 40) - 20;
+    await vi.waitFor(() => expect(alice.seen.length).toBeGreaterThanOrEqual(seen), WAIT);
   }
   await alice.sees(numbers(1, 200));
   expect(alice.gaps).toEqual([]);

@@ -4,9 +4,10 @@ import { createHmac, randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { expect, vi } from "vitest";
+import { expect, onTestFinished, vi } from "vitest";
 
-const COMMAND =
+/** The server's command. */
+export const COMMAND =
   process.env.TIDEWIRE ?? fileURLToPath(new URL("../../.venv/bin/tidewire", import.meta.url));
 
 /** Where a proxy listens and, after a space, the port that it asks: servers are started there, and
@@ -22,6 +23,9 @@ export interface ServerOptions {
   log?: string;
   /** Development mode, where `userId` says who asks. `false`: only tokens do. Default: true. */
   dev?: boolean;
+  /** An application that has a server within it, in place of the command's own: the folder that its
+   *  module is in, and `module:name`. */
+  app?: { folder: string; name: string };
   /** How many processes serve; several need a log that they share. */
   workers?: number;
   /** Further settings, by the names of their environment variables. */
@@ -42,8 +46,16 @@ export class Server {
   /** Starts one on a free port, or on that of one that has gone. */
   static async start(given: string | ServerOptions = {}): Promise<Server> {
     const options = typeof given === "string" ? { port: given } : given;
-    const { port = BEHIND ?? "0", log, dev = true, workers, settings }: ServerOptions = options;
+    const {
+      port = BEHIND ?? "0",
+      log,
+      dev = true,
+      app,
+      workers,
+      settings,
+    }: ServerOptions = options;
     const words = ["serve", "--port", port];
+    if (app !== undefined) words.push(app.name);
     if (dev) words.push("--dev");
     if (log !== undefined) words.push("--log", log);
     if (workers !== undefined) words.push("--workers", String(workers));
@@ -53,8 +65,10 @@ export class Server {
         SSE_JWT_SECRET: SECRET,
         TIDEWIRE_RATE_LIMITS: "off",
         TIDEWIRE_PING_INTERVAL: "1",
+        ...(app && { PYTHONPATH: [app.folder, process.env.PYTHONPATH].join(":") }),
         ...settings,
       },
+      cwd: app?.folder,
       stdio: ["ignore", "pipe", "pipe"],
     });
     let complaint = "";
@@ -129,6 +143,13 @@ export class Server {
       .join(".");
     return `${text}.${createHmac("sha256", SECRET).update(text).digest("base64url")}`;
   }
+}
+
+/** Starts one for the test that runs, and stops it after that. */
+export async function serverForTest(options: ServerOptions = {}): Promise<Server> {
+  const server = await Server.start(options);
+  onTestFinished(() => server.stop());
+  return server;
 }
 
 /** Waits until a proxy has found the server behind it. */

@@ -10,17 +10,20 @@ type Events = Record<string, unknown>;
 /** A server: streams that events are written to, and polls that find nothing. */
 class Server {
   readonly streams: { token: string | null; write: (text: string) => void; open: boolean }[] = [];
-  readonly asked: string[] = [];
   /** How often tokens were asked for. */
   tokens = 0;
+  /** By what each poll that was asked is given up. */
+  readonly polls: (AbortSignal | null | undefined)[] = [];
   poll: () => Promise<Response> = async () => Response.json(POLLED);
   refuse: (() => Response) | null = null;
 
   readonly fetch = async (url: string, init: RequestInit): Promise<Response> => {
     const { pathname } = new URL(url);
-    this.asked.push(pathname);
     if (this.refuse !== null) return this.refuse();
-    if (pathname.endsWith("/polling")) return this.poll();
+    if (pathname.endsWith("/polling")) {
+      this.polls.push(init.signal);
+      return this.poll();
+    }
     const token = new Headers(init.headers).get("Authorization");
     const body = new ReadableStream<Uint8Array>({
       start: (controller) => {
@@ -98,6 +101,16 @@ describe("a page", () => {
     client.disconnect();
     await vi.waitFor(() => expect(locks.held).toBe(0));
     expect(server.open).toBe(0);
+  });
+
+  test("that disconnects while the server is asked who it is leaves nothing asked", async () => {
+    server.poll = () => new Promise(() => {});
+    const { client } = page();
+    client.connect();
+    await vi.waitFor(() => expect(server.polls).toHaveLength(1));
+    expect(server.polls[0]?.aborted).toBe(false);
+    client.disconnect();
+    expect(server.polls[0]?.aborted).toBe(true);
   });
 
   test("whose browser refuses it locks is alone, and asks no more", async () => {
@@ -212,8 +225,7 @@ test("a page that is brought in from the log is so even if the log was asked in 
     server.poll = () => new Promise(() => {});
     const late = page({ userId: "alice", since: "c0" });
     late.client.connect();
-    const polls = () => server.asked.filter((path) => path.endsWith("/polling")).length;
-    await vi.waitFor(() => expect(polls()).toBe(1));
+    await vi.waitFor(() => expect(server.polls).toHaveLength(1));
     const found = { ...POLLED, events: [event("c0.5")], cursor: "c1" };
     server.poll = async () => Response.json(found);
     // It is given up, rested from, and asked again as something comes.
@@ -224,7 +236,7 @@ test("a page that is brought in from the log is so even if the log was asked in 
     await vi.waitFor(() => expect(late.seen.length).toBeGreaterThan(10));
     expect(late.seen[0]).toBe("c0.5");
     await vi.waitFor(() => expect(late.seen.slice(1)).toEqual(leader.seen));
-    expect(polls()).toBeLessThan(5);
+    expect(server.polls.length).toBeLessThan(5);
   } finally {
     vi.useRealTimers();
   }

@@ -1,15 +1,9 @@
 import { describe, expect, test } from "vitest";
+import { CLIMB_AFTER, TOKEN_REST } from "../src/link.js";
 import type { Action, Phase, State } from "../src/model.js";
-import {
-  CLIMB_AFTER,
-  FLAP_REST,
-  MAX_OVERLAP,
-  OFFLINE_RETRY,
-  POLL_SPACING,
-  patience,
-  SLEPT,
-  TOKEN_REST,
-} from "../src/state.js";
+import { FLAP_REST } from "../src/probe.js";
+import { MAX_OVERLAP, POLL_SPACING, patience } from "../src/signal.js";
+import { OFFLINE_RETRY, SLEPT } from "../src/state.js";
 import type { Disconnected } from "../src/types.js";
 import {
   answer,
@@ -33,140 +27,54 @@ const POLL_OPENS: Outcome = ["opening", "longPolling"];
 const IDLE = (method: State["method"]): Outcome => ["idle", method];
 const NOTHING = null;
 
-/** From which state what leads where. `null`: nothing changes, and nothing is done. */
-const TABLE: Record<Started, Partial<Record<Action["type"], Outcome | null>>> = {
-  idle: {
-    connect: STREAM_OPENS,
-    disconnect: IDLE("sse"),
-    reconnect: STREAM_OPENS,
-    forceSSE: STREAM_OPENS,
-    forcePolling: POLL_OPENS,
-    offline: NOTHING,
-    online: NOTHING,
-    freeze: NOTHING,
-    resume: NOTHING,
-  },
-  authorizing: {
-    connect: NOTHING,
-    disconnect: IDLE("sse"),
+/** What leads where. `null`: nothing changes, and nothing is done. */
+type Row = Readonly<Partial<Record<Action["type"], Outcome | null>>>;
+
+/** Nobody has asked for a connection, or it has ended. */
+const ENDED: Row = {
+  connect: STREAM_OPENS,
+  disconnect: IDLE("sse"),
+  reconnect: STREAM_OPENS,
+  forceSSE: STREAM_OPENS,
+  forcePolling: POLL_OPENS,
+  offline: NOTHING,
+  online: NOTHING,
+  freeze: NOTHING,
+  resume: NOTHING,
+};
+
+/** Somebody has, and it goes by that way; `but`: what is otherwise. */
+const going = (method: State["method"], but: Row = {}): Row => ({
+  connect: NOTHING,
+  disconnect: IDLE(method),
+  reconnect: STREAM_OPENS,
+  forceSSE: STREAM_OPENS,
+  forcePolling: POLL_OPENS,
+  offline: ["offline", method],
+  online: NOTHING,
+  freeze: ["frozen", method],
+  resume: NOTHING,
+  ...but,
+});
+
+/** From which state. */
+const TABLE: Record<Started, Row> = {
+  idle: ENDED,
+  authorizing: going("sse", {
     reconnect: ["authorizing", "sse"],
     forceSSE: ["authorizing", "sse"],
     forcePolling: ["authorizing", "longPolling"],
-    offline: ["offline", "sse"],
-    online: NOTHING,
-    freeze: ["frozen", "sse"],
-    resume: NOTHING,
-  },
-  opening: {
-    connect: NOTHING,
-    disconnect: IDLE("sse"),
-    reconnect: STREAM_OPENS,
-    forceSSE: STREAM_OPENS,
-    forcePolling: POLL_OPENS,
-    offline: ["offline", "sse"],
-    online: NOTHING,
-    freeze: ["frozen", "sse"],
-    resume: NOTHING,
-  },
-  streaming: {
-    connect: NOTHING,
-    disconnect: IDLE("sse"),
-    reconnect: STREAM_OPENS,
-    forceSSE: STREAM_OPENS,
-    forcePolling: POLL_OPENS,
-    offline: ["offline", "sse"],
-    online: NOTHING,
-    freeze: ["frozen", "sse"],
-    resume: NOTHING,
-  },
-  waiting: {
-    connect: NOTHING,
-    disconnect: IDLE("sse"),
-    reconnect: STREAM_OPENS,
-    forceSSE: STREAM_OPENS,
-    forcePolling: POLL_OPENS,
-    offline: ["offline", "sse"],
-    online: ["waiting", "sse"],
-    freeze: ["frozen", "sse"],
-    resume: NOTHING,
-  },
-  polling: {
-    connect: NOTHING,
-    disconnect: IDLE("longPolling"),
-    reconnect: STREAM_OPENS,
-    forceSSE: STREAM_OPENS,
-    forcePolling: POLL_OPENS,
-    offline: ["offline", "longPolling"],
-    online: NOTHING,
-    freeze: ["frozen", "longPolling"],
-    resume: NOTHING,
-  },
-  holding: {
-    connect: NOTHING,
-    disconnect: IDLE("longPolling"),
-    reconnect: STREAM_OPENS,
-    forceSSE: STREAM_OPENS,
-    forcePolling: POLL_OPENS,
-    offline: ["offline", "longPolling"],
-    online: NOTHING,
-    freeze: ["frozen", "longPolling"],
-    resume: NOTHING,
-  },
-  shortPolling: {
-    connect: NOTHING,
-    disconnect: IDLE("shortPolling"),
-    reconnect: STREAM_OPENS,
-    forceSSE: STREAM_OPENS,
-    forcePolling: POLL_OPENS,
-    offline: ["offline", "shortPolling"],
-    online: NOTHING,
-    freeze: ["frozen", "shortPolling"],
-    resume: NOTHING,
-  },
-  probing: {
-    connect: NOTHING,
-    disconnect: IDLE("longPolling"),
-    reconnect: STREAM_OPENS,
-    forceSSE: STREAM_OPENS,
-    forcePolling: POLL_OPENS,
-    offline: ["offline", "longPolling"],
-    online: NOTHING,
-    freeze: ["frozen", "longPolling"],
-    resume: NOTHING,
-  },
-  offline: {
-    connect: NOTHING,
-    disconnect: IDLE("sse"),
-    reconnect: STREAM_OPENS,
-    forceSSE: STREAM_OPENS,
-    forcePolling: POLL_OPENS,
-    offline: ["offline", "sse"],
-    online: ["waiting", "sse"],
-    freeze: ["frozen", "sse"],
-    resume: NOTHING,
-  },
-  frozen: {
-    connect: NOTHING,
-    disconnect: IDLE("sse"),
-    reconnect: STREAM_OPENS,
-    forceSSE: STREAM_OPENS,
-    forcePolling: POLL_OPENS,
-    offline: NOTHING,
-    online: NOTHING,
-    freeze: ["frozen", "sse"],
-    resume: STREAM_OPENS,
-  },
-  stopped: {
-    connect: STREAM_OPENS,
-    disconnect: IDLE("sse"),
-    reconnect: STREAM_OPENS,
-    forceSSE: STREAM_OPENS,
-    forcePolling: POLL_OPENS,
-    offline: NOTHING,
-    online: NOTHING,
-    freeze: NOTHING,
-    resume: NOTHING,
-  },
+  }),
+  opening: going("sse"),
+  streaming: going("sse"),
+  waiting: going("sse", { online: ["waiting", "sse"] }),
+  polling: going("longPolling"),
+  holding: going("longPolling"),
+  shortPolling: going("shortPolling"),
+  probing: going("longPolling"),
+  offline: going("sse", { online: ["waiting", "sse"] }),
+  frozen: going("sse", { offline: NOTHING, resume: STREAM_OPENS }),
+  stopped: ENDED,
 };
 
 const ROWS = Object.entries(TABLE).flatMap(([from, row]) =>

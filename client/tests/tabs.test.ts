@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { ANSWER, ANSWER_SPREAD, QUIET, READ_REST, RELIEF } from "../src/member.js";
+import { READ_REST } from "../src/joiner.js";
+import { ANSWER, ANSWER_SPREAD, QUIET, RELIEF } from "../src/member.js";
 import { Browser, Tab } from "./tabs.world.js";
 
 type Happening = (browser: Browser) => unknown;
@@ -86,6 +87,14 @@ function comeToRest(browser: Browser): void {
   }
 }
 
+/** One that began with a tab, and in which all that has happened. */
+function browserAfter(happened: readonly Happening[]): Browser {
+  const browser = new Browser();
+  browser.open("latest");
+  for (const happening of happened) happening(browser);
+  return browser;
+}
+
 /** Tabs of which the first leads, and all know it. */
 function tabs(number: number): { browser: Browser; leader: Tab; others: Tab[] } {
   const browser = new Browser();
@@ -94,6 +103,12 @@ function tabs(number: number): { browser: Browser; leader: Tab; others: Tab[] } 
   const [leader, ...others] = browser.tabs as [Tab, ...Tab[]];
   expect(browser.leaders).toEqual([leader]);
   return { browser, leader, others };
+}
+
+/** Two of them. */
+function pair(): { browser: Browser; leader: Tab; other: Tab } {
+  const { browser, leader, others } = tabs(2);
+  return { browser, leader, other: others[0] as Tab };
 }
 
 describe("tabs", () => {
@@ -149,8 +164,7 @@ describe("tabs", () => {
   });
 
   test("take the lock from one that does not answer, and that one follows when it wakes", () => {
-    const { browser, leader, others } = tabs(2);
-    const [other] = others as [Tab];
+    const { browser, leader, other } = pair();
     const took = browser.now;
     expect(browser.ring(other)).toBe(true); // asks
     leader.inbox.clear();
@@ -163,8 +177,7 @@ describe("tabs", () => {
   });
 
   test("do not take it from one that answers", () => {
-    const { browser, leader, others } = tabs(2);
-    const [other] = others as [Tab];
+    const { browser, leader, other } = pair();
     browser.ring(other);
     browser.settle();
     expect(other.member.timers.rob).toBeUndefined();
@@ -172,8 +185,7 @@ describe("tabs", () => {
   });
 
   test("that are seen relieve one that nobody sees and that does not come through", () => {
-    const { browser, leader, others } = tabs(2);
-    const [other] = others as [Tab];
+    const { browser, leader, other } = pair();
     browser.act(leader, { type: "hidden" });
     browser.settle();
     expect(other.member.timers.relieve).toBeUndefined();
@@ -188,8 +200,7 @@ describe("tabs", () => {
   });
 
   test("that are seen and hear nothing wake one that nobody sees", () => {
-    const { browser, leader, others } = tabs(2);
-    const [other] = others as [Tab];
+    const { browser, leader, other } = pair();
     browser.act(leader, { type: "hidden" });
     browser.settle();
     const { looked } = leader;
@@ -199,8 +210,7 @@ describe("tabs", () => {
   });
 
   test("do not relieve one that is seen itself, nor if they are not", () => {
-    const { browser, leader, others } = tabs(2);
-    const [other] = others as [Tab];
+    const { browser, leader, other } = pair();
     browser.cut(leader);
     while (browser.receive(other, 0));
     expect(other.member.timers.relieve).toBeUndefined();
@@ -211,8 +221,7 @@ describe("tabs", () => {
   });
 
   test("look to the connection as one page, that is hidden if all are", () => {
-    const { browser, leader, others } = tabs(2);
-    const [other] = others as [Tab];
+    const { browser, leader, other } = pair();
     browser.act(leader, { type: "hidden" });
     browser.settle();
     expect(leader.hidden).toBe(false);
@@ -243,8 +252,8 @@ describe("tabs", () => {
   });
 
   test("have the leader do what they are told to do", () => {
-    const { browser, leader, others } = tabs(2);
-    browser.act(others[0] as Tab, { type: "forcePolling" });
+    const { browser, leader, other } = pair();
+    browser.act(other, { type: "forcePolling" });
     browser.settle();
     expect(leader.commands).toEqual(["connect", "forcePolling"]);
     const third = new Tab("third", "latest");
@@ -258,9 +267,7 @@ describe("tabs", () => {
   test("have nothing left after `disconnect`", () => {
     fc.assert(
       fc.property(fc.array(happenings, LONGER), (happened) => {
-        const browser = new Browser();
-        browser.open("latest");
-        for (const happening of happened) happening(browser);
+        const browser = browserAfter(happened);
         for (const tab of browser.tabs) browser.act(tab, { type: "disconnect" });
         for (const { alive, connection, member } of browser.tabs) {
           expect(connection).toBeNull();
@@ -275,9 +282,7 @@ describe("tabs", () => {
     let followed = 0;
     fc.assert(
       fc.property(fc.array(happenings, LONGER), (happened) => {
-        const browser = new Browser();
-        browser.open("latest");
-        for (const happening of happened) happening(browser);
+        const browser = browserAfter(happened);
         comeToRest(browser);
         for (const tab of browser.tabs) {
           const { role } = tab.member;
@@ -297,9 +302,7 @@ describe("tabs", () => {
   test("whatever happens to them, one of them has a connection, and no more", () => {
     fc.assert(
       fc.property(fc.array(happenings, LONGER), (happened) => {
-        const browser = new Browser();
-        browser.open("latest");
-        for (const happening of happened) happening(browser);
+        const browser = browserAfter(happened);
         comeToRest(browser);
         const inside = browser.tabs.filter(
           ({ alive, member: { role } }) => alive && (role === "leading" || role === "following"),

@@ -2,6 +2,7 @@
  * A browser, as small as it can be: tabs, the lock that one of them has, what they post to one
  * another, and a log that the leader's connection reads. For what must hold whatever the order is.
  */
+import { step } from "../src/member.js";
 import {
   type Member,
   type MemberAction,
@@ -9,8 +10,7 @@ import {
   type MemberTimer,
   type Message,
   outside,
-  step,
-} from "../src/member.js";
+} from "../src/membership.js";
 import type { Command, Delivery } from "../src/model.js";
 import { initial } from "../src/state.js";
 import { type Status, statusOf } from "../src/status.js";

@@ -8,6 +8,7 @@ import {
   type SSEClientOptions,
   type TidewireError,
 } from "../src/index.js";
+import { Publisher } from "./publisher.js";
 import { Server } from "./server.js";
 
 interface Events {
@@ -35,16 +36,20 @@ async function following(
   }
 }
 
+/** Gives that token first, and then such as last. */
+const afterFirst = (token: string) =>
+  vi
+    .fn<() => string>()
+    .mockReturnValueOnce(token)
+    .mockImplementation(() => server.token("alice", 60));
+
 const connected = (client: SSEClient<Events>) =>
   vi.waitFor(() => expect(client.getStatus().isConnected).toBe(true), 10_000);
 
 describe.each(["connect", "forcePolling"] as const)("after %s", (begin) => {
   test("a token that the server does not take is replaced, once, and nothing else is noticed", async () => {
     const seen: number[] = [];
-    const getToken = vi
-      .fn<() => string>()
-      .mockReturnValueOnce("nonsense")
-      .mockImplementation(() => server.token("alice", 60));
+    const getToken = afterFirst("nonsense");
     const eventHandlers = { counted: (event: { data: { n: number } }) => seen.push(event.data.n) };
     await following({ getToken, eventHandlers }, begin, async (client) => {
       await connected(client);
@@ -67,10 +72,7 @@ describe.each(["connect", "forcePolling"] as const)("after %s", (begin) => {
 });
 
 test("a token that is refused to an EventSource, which hides that, is replaced by the polls that follow", async () => {
-  const getToken = vi
-    .fn<() => string>()
-    .mockReturnValueOnce("nonsense")
-    .mockImplementation(() => server.token("alice", 60));
+  const getToken = afterFirst("nonsense");
   const options: SSEClientOptions<Events> = {
     getToken,
     streaming: "eventsource",
@@ -88,18 +90,21 @@ test("a token that is refused to an EventSource, which hides that, is replaced b
 
 test("a token that runs out in mid-stream is renewed, and the stream goes on", async () => {
   const seen: string[] = [];
-  const getToken = vi
-    .fn<() => string>()
-    .mockImplementationOnce(() => server.token("alice", 6))
-    .mockImplementation(() => server.token("alice", 60));
+  const ends = Date.now() + 6_000;
+  let pinged = 0;
+  const getToken = afterFirst(server.token("alice", 6));
   const eventHandlers = {
+    ping: ({ data }: { data: { timestamp: number } }) => {
+      pinged = data.timestamp;
+    },
     connected: () => seen.push("connected"),
     disconnected: () => seen.push("disconnected"),
     counted: (event: { data: { n: number } }) => seen.push(String(event.data.n)),
   };
   await following({ getToken, eventHandlers }, "connect", async (client) => {
     await connected(client);
-    await new Promise((resolve) => setTimeout(resolve, 7_500));
+    // The server has written to a stream when the first token was good no more.
+    await vi.waitFor(() => expect(pinged).toBeGreaterThan(ends + 1_000), 15_000);
     await server.publish([1]);
     await vi.waitFor(() => expect(seen).toEqual(["connected", "1"]), 10_000);
     expect(getToken).toHaveBeenCalledTimes(2);
@@ -108,26 +113,30 @@ test("a token that runs out in mid-stream is renewed, and the stream goes on", a
 
 test("a token that runs out and cannot be extended is replaced by a new stream without a hole", async () => {
   const seen: string[] = [];
-  const getToken = vi
-    .fn<() => string>()
-    .mockImplementationOnce(() => server.token("alice", 3))
-    .mockImplementation(() => server.token("alice", 60));
+  let streams = 0;
+  const getToken = afterFirst(server.token("alice", 3));
   const options: SSEClientOptions<Events> = {
     getToken,
     // A network that lets nothing be posted.
     fetch: (url, init) =>
       init.method === "POST" ? Promise.reject(new TypeError("cut")) : fetch(url, init),
-    eventHandlers: { counted: (event) => seen.push(String(event.data.n)) },
+    eventHandlers: {
+      connected: () => {
+        streams += 1;
+      },
+      counted: (event) => seen.push(String(event.data.n)),
+    },
     onGap: ({ reason }) => seen.push(reason),
   };
   await following(options, "connect", async (client) => {
     await connected(client);
-    const numbers = Array.from({ length: 50 }, (_, n) => n);
-    for (const n of numbers) {
-      await server.publish([n]);
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-    await vi.waitFor(() => expect(seen).toEqual(numbers.map(String)), 10_000);
+    const publisher = new Publisher(server, 20);
+    await vi.waitFor(() => expect(streams).toBe(2), 15_000);
+    const { length } = seen;
+    await vi.waitFor(() => expect(seen.length).toBeGreaterThan(length + 20), 10_000);
+    const last = await publisher.stop();
+    const numbers = Array.from({ length: last }, (_, index) => String(index + 1));
+    await vi.waitFor(() => expect(seen).toEqual(numbers), 10_000);
   });
 });
 

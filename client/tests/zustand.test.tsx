@@ -1,8 +1,7 @@
 /** The slice, with the real server: with zustand 5 and React 19, and with 4 and 18. */
 import { StrictMode, useEffect } from "react";
-import { createRoot, type Root } from "react-dom/client";
 import { renderToString } from "react-dom/server";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, expectTypeOf, test, vi } from "vitest";
+import { expect, expectTypeOf, test } from "vitest";
 import { create, type StateCreator } from "zustand";
 import { devtools, persist, subscribeWithSelector } from "zustand/middleware";
 import { createStore } from "zustand/vanilla";
@@ -13,8 +12,7 @@ import {
   type HybridRealtimeSlice,
   useHybridRealtimeSlice,
 } from "../src/zustand.js";
-import { Ledger } from "./react.ledger.js";
-import { Server } from "./server.js";
+import { eventually, range, Stage } from "./react.stage.js";
 
 interface Events extends KnownEvents {
   counted: { n: number };
@@ -25,29 +23,7 @@ interface Cart {
 }
 type Shop = Cart & HybridRealtimeSlice<Events>;
 
-let server: Server;
-let ledger: Ledger;
-let user: string;
-let users = 0;
-const roots: Root[] = [];
-
-beforeAll(async () => {
-  server = await Server.start();
-});
-afterAll(() => server.stop());
-beforeEach(() => {
-  ledger = new Ledger();
-  users += 1;
-  user = `user${users}`;
-});
-afterEach(() => {
-  for (const root of roots.splice(0)) root.unmount();
-  ledger.close();
-  vi.restoreAllMocks();
-});
-
-const eventually = <Result,>(check: () => Result | Promise<Result>) =>
-  vi.waitFor(check, { timeout: 10_000, interval: 10 });
+const stage = Stage.forFile();
 
 const createCart: StateCreator<Shop, [], [], Cart> = (set) => ({
   items: 0,
@@ -55,27 +31,21 @@ const createCart: StateCreator<Shop, [], [], Cart> = (set) => ({
 });
 
 function shop(options: HybridRealtimeOptions<Events> = {}) {
-  const given = { endpoint: `${server.url}/api/sse`, userId: user, ...options };
+  const given = stage.options(options);
   return create<Shop>()((...a) => ({
     ...createCart(...a),
     ...createHybridRealtimeSlice<Events>(given)(...a),
   }));
 }
 
-const range = (from: number, to: number) => Array.from({ length: to - from }, (_, n) => from + n);
-const publish = (...numbers: number[]) =>
-  server.publish(numbers, { metadata: { userIds: [user] } });
-
-async function gone(): Promise<void> {
-  await eventually(() => expect(ledger.open).toEqual([]));
-  await eventually(async () => expect(await server.connections()).toBe(0));
-}
-
-function mount(node: React.ReactNode): Root {
-  const root = createRoot(document.createElement("main"));
-  roots.push(root);
-  root.render(node);
-  return root;
+/** A store that is connected, and the numbers that one of its handlers was given. */
+async function connectedShop() {
+  const store = shop();
+  const seen: number[] = [];
+  store.getState().addEventHandler("counted", ({ data }) => seen.push(data.n));
+  store.getState().connect();
+  await eventually(() => expect(store.getState().isConnected).toBe(true));
+  return { store, seen };
 }
 
 /** Connects as a component does, and writes down what it shows. */
@@ -92,8 +62,8 @@ function View({ store, shown }: { store: ReturnType<typeof shop>; shown: string[
 
 test("a store that is made with it opens nothing, and is written down as it is", () => {
   const store = shop();
-  expect(ledger.requests).toEqual([]);
-  expect(ledger.open).toEqual([]);
+  expect(stage.ledger.requests).toEqual([]);
+  expect(stage.ledger.open).toEqual([]);
   const state = JSON.parse(JSON.stringify(store.getState()));
   expect(state).toMatchObject({
     items: 0,
@@ -108,17 +78,13 @@ test("a store that is made with it opens nothing, and is written down as it is",
 });
 
 test("it connects, hands over, and leaves nothing after disconnect; what came meanwhile is not missing", async () => {
-  const store = shop();
-  const seen: number[] = [];
-  store.getState().addEventHandler("counted", ({ data }) => seen.push(data.n));
-  store.getState().connect();
-  await eventually(() => expect(store.getState().isConnected).toBe(true));
-  await publish(1);
+  const { store, seen } = await connectedShop();
+  await stage.publish(1);
   await eventually(() => expect(store.getState().lastEvent?.data).toEqual({ n: 1 }));
   store.getState().disconnect();
-  await gone();
+  await stage.gone();
   expect(store.getState()).toMatchObject({ isConnected: false, connectionStatus: "disconnected" });
-  await publish(2);
+  await stage.publish(2);
   store.getState().reconnect();
   await eventually(() => expect(seen).toEqual([1, 2]));
   store.getState().forcePolling();
@@ -128,7 +94,7 @@ test("it connects, hands over, and leaves nothing after disconnect; what came me
     expect(store.getState()).toMatchObject({ isConnected: true, activeMethod: "sse" });
   });
   store.getState().disconnect();
-  await gone();
+  await stage.gone();
 });
 
 test("a handler is removed by its name, and by what adding it returned", async () => {
@@ -141,88 +107,77 @@ test("a handler is removed by its name, and by what adding it returned", async (
   addEventHandler("*", ({ type }) => seen.push(type));
   connect();
   await eventually(() => expect(store.getState().isConnected).toBe(true));
-  await publish(1);
+  await stage.publish(1);
   await eventually(() => expect(seen).toEqual(["first", "second", "counted"]));
   removeEventHandler("counted", first);
   end();
-  await publish(2);
+  await stage.publish(2);
   await eventually(() => expect(seen).toEqual(["first", "second", "counted", "counted"]));
   disconnect();
-  await gone();
+  await stage.gone();
 });
 
 test("the store is set at most once a frame while a thousand events come in a second, and handlers get all of them in order", async () => {
-  const store = shop();
-  const seen: number[] = [];
-  store.getState().addEventHandler("counted", ({ data }) => seen.push(data.n));
-  store.getState().connect();
-  await eventually(() => expect(store.getState().isConnected).toBe(true));
+  const { store, seen } = await connectedShop();
   let sets = 0;
   store.subscribe(() => {
     sets += 1;
   });
-  const began = performance.now();
-  for (const start of range(0, 100)) {
-    await publish(...range(start * 10, start * 10 + 10));
-    // The load is even: the rest of the 10 ms.
-    const rest = began + (start + 1) * 10 - performance.now();
-    if (rest > 0) await new Promise((resolve) => setTimeout(resolve, rest));
-  }
+  const allowed = await stage.flood();
   await eventually(() => expect(seen).toEqual(range(0, 1000)));
   await eventually(() => expect(store.getState().lastEvent?.data).toEqual({ n: 999 }));
-  const seconds = (performance.now() - began) / 1000;
   expect(sets).toBeGreaterThan(5);
-  expect(sets).toBeLessThanOrEqual(Math.ceil(61 * Math.max(1, seconds)));
+  expect(sets).toBeLessThanOrEqual(allowed());
   store.getState().disconnect();
-  await gone();
+  await stage.gone();
 });
 
 test("an effect that StrictMode runs twice opens one connection", async () => {
   const store = shop();
   const shown: string[] = [];
-  const root = mount(
+  const root = stage.mount(
     <StrictMode>
       <View store={store} shown={shown} />
     </StrictMode>,
   );
   await eventually(() => expect(shown.at(-1)).toBe("connected, nothing"));
-  expect(ledger.requests).toHaveLength(1);
-  expect(await server.connections()).toBe(1);
+  expect(stage.ledger.requests).toHaveLength(1);
+  expect(await stage.server.connections()).toBe(1);
   root.unmount();
-  await gone();
+  await stage.gone();
 });
 
 test("a component renders for its slice, and not for others", async () => {
   const store = shop();
   const shown: string[] = [];
-  const root = mount(<View store={store} shown={shown} />);
+  const root = stage.mount(<View store={store} shown={shown} />);
   await eventually(() => expect(shown.at(-1)).toBe("connected, nothing"));
-  await publish(1);
+  await stage.publish(1);
   await eventually(() => expect(shown.at(-1)).toBe("connected, 1"));
   const renders = shown.length;
   store.getState().add();
-  await publish(2);
+  await stage.publish(2);
   await eventually(() => expect(shown.at(-1)).toBe("connected, 2"));
   expect(store.getState().items).toBe(1);
   expect(shown.length).toBe(renders + 1);
   root.unmount();
-  await gone();
+  await stage.gone();
 });
 
 test("on a server it renders as it is before it connects", () => {
   expect(renderToString(<View store={shop()} shown={[]} />)).toBe("<p>disconnected</p>");
-  expect(ledger.requests).toEqual([]);
+  expect(stage.ledger.requests).toEqual([]);
 });
 
 test("why it stopped is plain data, also when it was thrown", async () => {
-  const endpoint = `${server.url}/api/sse`;
+  const endpoint = `${stage.server.url}/api/sse`;
   const store = shop({ getToken: () => getSSEToken({ endpoint }), autoReconnect: false });
   store.getState().connect();
   await eventually(() => expect(store.getState().connectionStatus).toBe("stopped"));
   const { error } = store.getState();
   expect(error).toMatchObject({ category: "authentication", status: 401 });
   expect(Object.getPrototypeOf(error)).toBe(Object.prototype);
-  await gone();
+  await stage.gone();
 });
 
 test("it is a slice under the usual middleware, and in a vanilla store", () => {

@@ -1,19 +1,12 @@
 /** The debugger of the server, in a browser. */
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { once } from "node:events";
+import { execFileSync } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
-import type { Readable } from "node:stream";
-import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { Server } from "../server.js";
+import { COMMAND, Server } from "../server.js";
 import { browserForFile, type Profile } from "./browser.js";
 import { Debugger, PANELS, type Panel, text } from "./debugger.js";
-
-const COMMAND =
-  process.env.TIDEWIRE ?? fileURLToPath(new URL("../../../.venv/bin/tidewire", import.meta.url));
 
 const browser = browserForFile();
 let server: Server;
@@ -574,9 +567,11 @@ describe("outside development mode", () => {
       fetch(`${production.url}/debug/sse`, {
         headers: authorization ? { Authorization: `Bearer ${authorization}` } : {},
       });
+    // Before anything is asked: while the command runs, nobody notices that the server hangs up.
+    const [alice, root] = [token("alice"), token("root", "ADMIN")];
     expect((await ask()).status).toBe(401);
-    expect((await ask(token("alice"))).status).toBe(403);
-    expect((await ask(token("root", "ADMIN"))).status).toBe(200);
+    expect((await ask(alice)).status).toBe(403);
+    expect((await ask(root)).status).toBe(200);
   });
 
   test("a token that is pasted is in no address, storage, log or text of the page", async () => {
@@ -627,40 +622,24 @@ app = FastAPI(lifespan=tidewire.lifespan)
 app.mount("/live", tidewire.app)
 `;
   let folder: string;
-  let url: string;
-  let child: ChildProcess;
+  let host: Server;
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "tidewire-debugger-"));
     await writeFile(join(folder, "desk.py"), APPLICATION);
-    child = spawn(COMMAND, ["serve", "desk:app", "--port", "0"], {
-      cwd: folder,
-      env: { ...process.env, PYTHONPATH: [folder, process.env.PYTHONPATH].join(":") },
-      stdio: ["ignore", "pipe", "ignore"],
-    });
-    for await (const line of createInterface({ input: child.stdout as Readable })) {
-      const found = /http:\/\/[\d.]+:\d+/.exec(line)?.[0];
-      if (found === undefined) continue;
-      url = found;
-      child.stdout?.resume();
-      return;
-    }
-    throw new Error("the application did not start");
+    host = await Server.start({ dev: false, app: { folder, name: "desk:app" } });
   });
   afterAll(async () => {
-    if (child.exitCode === null) {
-      const gone = once(child, "exit");
-      child.kill();
-      await gone;
-    }
+    await host?.stop();
     await rm(folder, { recursive: true });
   });
 
-  const signIn = (sid: string) => profile.context.addCookies([{ name: "sid", value: sid, url }]);
+  const signIn = (sid: string) =>
+    profile.context.addCookies([{ name: "sid", value: sid, url: host.url }]);
 
   test("an administrator gets in, connects, sends, and sees how it is", async () => {
     await signIn("of-root");
-    const page = await open("connection", `${url}/live`);
+    const page = await open("connection", `${host.url}/live`);
     expect(await page.page.getByRole("radio", { name: "Session" }).isChecked()).toBe(true);
     await page.button("Connect").click();
     await page.says("State", /^Connected as the session of this page$/);
@@ -676,11 +655,13 @@ app.mount("/live", tidewire.app)
   test("others do not get in", async () => {
     expected = [/status of 40[13]/];
     const page = await profile.context.newPage();
-    expect((await page.goto(`${url}/live/debug/sse`))?.status()).toBe(401);
+    expect((await page.goto(`${host.url}/live/debug/sse`))?.status()).toBe(401);
     await signIn("of-bob");
-    expect((await page.goto(`${url}/live/debug/sse`))?.status()).toBe(403);
+    expect((await page.goto(`${host.url}/live/debug/sse`))?.status()).toBe(403);
     await signIn("of-root");
-    expect((await page.goto(`${url}/live/debug/sse/`))?.url()).toBe(`${url}/live/debug/sse`);
+    expect((await page.goto(`${host.url}/live/debug/sse/`))?.url()).toBe(
+      `${host.url}/live/debug/sse`,
+    );
   });
 });
 

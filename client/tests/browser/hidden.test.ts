@@ -1,6 +1,6 @@
 /** Tabs that share a connection, one of them in view. */
-import { expect, onTestFinished, test } from "vitest";
-import { Server } from "../server.js";
+import { expect, test } from "vitest";
+import { serverForTest } from "../server.js";
 import { browserForFile } from "./browser.js";
 import type { Setup } from "./recorder.js";
 import { numbers, type Tab } from "./tab.js";
@@ -29,8 +29,7 @@ async function drowsy({ page }: Tab): Promise<void> {
 }
 
 test("a tab in view is connected soon after the server is back, although a hidden one leads, whose timers hardly run", async () => {
-  const killed = await Server.start();
-  onTestFinished(() => killed.stop());
+  const killed = await serverForTest();
   const profile = await browser.natural();
   profile.expects(/ERR_/);
   const leader = await (await profile.open(killed.url)).connect(ALICE);
@@ -43,8 +42,7 @@ test("a tab in view is connected soon after the server is back, although a hidde
 
   await killed.stop("SIGKILL");
   await seen.until(({ isConnected }) => !isConnected);
-  const server = await Server.start({ port: killed.port });
-  onTestFinished(() => server.stop());
+  const server = await serverForTest({ port: killed.port });
   const back = Date.now();
   await seen.until(({ isConnected }) => isConnected, 20_000);
   expect(Date.now() - back).toBeLessThan(10_000);

@@ -4,10 +4,10 @@ import { createServer, type IncomingHttpHeaders } from "node:http";
 import { Agent, get } from "node:https";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { Publisher } from "../publisher.js";
 import { Server } from "../server.js";
 import { browserForFile } from "./browser.js";
 import { Nginx, type NginxOptions } from "./nginx.js";
-import { Publisher } from "./publisher.js";
 import { numbers } from "./tab.js";
 
 const OPEN_TIMEOUT = 10_000;

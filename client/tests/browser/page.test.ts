@@ -1,8 +1,8 @@
 /** The page loses its network, is frozen, is left and come back to. */
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { Publisher } from "../publisher.js";
 import { Server } from "../server.js";
 import { browserForFile } from "./browser.js";
-import { Publisher } from "./publisher.js";
 import { numbers, type Tab } from "./tab.js";
 
 const browser = browserForFile();

@@ -1,9 +1,9 @@
 /** A proxy between page and server holds streams back. */
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { Publisher } from "../publisher.js";
 import { Server } from "../server.js";
 import { browserForFile } from "./browser.js";
 import { ReverseProxy } from "./proxy.js";
-import { Publisher } from "./publisher.js";
 import { numbers } from "./tab.js";
 
 const OPEN_TIMEOUT = 10_000;

@@ -1,8 +1,8 @@
 /** The server dies, and comes back. */
 import { expect, onTestFinished, test } from "vitest";
-import { Server, type ServerOptions } from "../server.js";
+import { Publisher } from "../publisher.js";
+import { serverForTest } from "../server.js";
 import { browserForFile } from "./browser.js";
-import { Publisher } from "./publisher.js";
 import { Redis } from "./redis.js";
 import { numbers } from "./tab.js";
 
@@ -11,17 +11,11 @@ const GONE = /ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_INCOMPLETE_CHUNKED
 
 const browser = browserForFile();
 
-async function started(options: ServerOptions): Promise<Server> {
-  const server = await Server.start(options);
-  onTestFinished(() => server.stop());
-  return server;
-}
-
 test("after kill -9 of its server a page gets what the Redis log holds, without loss, in order, without a gap", async () => {
   const redis = await Redis.start();
   onTestFinished(() => redis.stop());
-  const other = await started({ log: redis.url });
-  const killed = await started({ log: redis.url });
+  const other = await serverForTest({ log: redis.url });
+  const killed = await serverForTest({ log: redis.url });
   const tab = await browser.open(killed.url);
   tab.profile.expects(GONE);
   // However long the server takes to start.
@@ -32,7 +26,7 @@ test("after kill -9 of its server a page gets what the Redis log holds, without 
   await killed.stop("SIGKILL");
   await tab.until(({ isConnected }) => !isConnected);
   await expect.poll(() => publisher.published).toBeGreaterThan(before + 20);
-  await started({ port: killed.port, log: redis.url });
+  await serverForTest({ port: killed.port, log: redis.url });
   await tab.until(({ isConnected }) => isConnected);
   await tab.sees(numbers(1, await publisher.stop()));
   expect((await tab.recorded()).streams).toHaveLength(2);
@@ -40,7 +34,7 @@ test("after kill -9 of its server a page gets what the Redis log holds, without 
 });
 
 test("after kill -9 of a server with its log in memory a page is told so by one gap, and goes on", async () => {
-  const killed = await started({});
+  const killed = await serverForTest();
   const tab = await browser.open(killed.url);
   tab.profile.expects(GONE);
   await tab.connect({ userId: "alice" });
@@ -48,7 +42,7 @@ test("after kill -9 of a server with its log in memory a page is told so by one 
   await tab.sees([1, 2]);
   await killed.stop("SIGKILL");
   await tab.until(({ isConnected }) => !isConnected);
-  const server = await started({ port: killed.port });
+  const server = await serverForTest({ port: killed.port });
   // What the new log holds when the page comes back is not missed.
   await server.publish([3, 4]);
   await tab.until(({ isConnected }) => isConnected);

@@ -1,8 +1,8 @@
 /** From streams to polls and back, while events are published. */
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { Publisher } from "../publisher.js";
 import { Server } from "../server.js";
 import { browserForFile } from "./browser.js";
-import { Publisher } from "./publisher.js";
 import { random } from "./random.js";
 import { numbers } from "./tab.js";
 

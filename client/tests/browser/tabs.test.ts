@@ -1,8 +1,8 @@
 /** Tabs of one browser share a connection. */
 import { beforeEach, describe, expect, test } from "vitest";
+import { Publisher } from "../publisher.js";
 import { Server } from "../server.js";
 import { browserForFile, type Profile } from "./browser.js";
-import { Publisher } from "./publisher.js";
 import type { Setup } from "./recorder.js";
 import { numbers, type Tab } from "./tab.js";
 

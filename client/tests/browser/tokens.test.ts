@@ -1,8 +1,8 @@
 /** Tokens that run out, with a server in production mode. */
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { Publisher } from "../publisher.js";
 import { Server } from "../server.js";
 import { browserForFile } from "./browser.js";
-import { Publisher } from "./publisher.js";
 import { numbers } from "./tab.js";
 
 const REFUSED = /status of 401/;

@@ -1,6 +1,6 @@
 /** Events with rising numbers, a steady stream of them. */
 import { onTestFinished } from "vitest";
-import type { Server } from "../server.js";
+import type { Server } from "./server.js";
 
 export class Publisher {
   /** The number of the last one that was accepted. */
