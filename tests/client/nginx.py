@@ -3,12 +3,12 @@ byte of them pass each second."""
 
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.redisserver import free_port
+from tests.waiting import wait_until
 
 CONFIGURATION = """
 daemon off;
@@ -51,11 +51,7 @@ class Nginx:
         self._configure(holds=True)
         command = ["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")]
         self._process = subprocess.Popen([*command, "-e", str(folder / "error.log")])
-        end = time.monotonic() + 10
-        while not (folder / "nginx.pid").exists():
-            assert time.monotonic() < end, "nginx does not start"
-            assert self._process.poll() is None, (folder / "error.log").read_text()
-            time.sleep(0.01)
+        wait_until(self._has_started, what=lambda: "nginx starts")
 
     @property
     def url(self) -> str:
@@ -69,6 +65,10 @@ class Nginx:
     def end(self) -> None:
         self._process.terminate()
         self._process.wait(10)
+
+    def _has_started(self) -> bool:
+        assert self._process.poll() is None, (self._folder / "error.log").read_text()
+        return (self._folder / "nginx.pid").exists()
 
     def _configure(self, *, holds: bool) -> None:
         text = CONFIGURATION.format(

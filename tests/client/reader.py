@@ -1,36 +1,18 @@
 """A client that reads in one way, and writes down what it gets."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any, Final, Literal, TypeAlias
 
+from tests.waiting import PATIENCE, until
 from tidewire.client import Client, Gap
 from tidewire.client.backoff import Backoff
 from tidewire.client.status import Status
 
 Way: TypeAlias = Literal["sse", "longPolling", "shortPolling"]
 WAYS: Final[tuple[Way, ...]] = ("sse", "longPolling", "shortPolling")
-
-
-async def until(
-    condition: Callable[[], bool], what: Callable[[], object] = str, seconds: float = 15
-) -> None:
-    """Waits for a condition, and says what was waited for in vain."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"not within {seconds} s: {what()}"
-        await asyncio.sleep(0.01)
-
-
-async def until_told(ask: Callable[[], Awaitable[object]], wanted: object) -> None:
-    """Waits for an answer."""
-    end = time.monotonic() + 10
-    while (told := await ask()) != wanted:
-        assert time.monotonic() < end, f"{told!r}, not {wanted!r}"
-        await asyncio.sleep(0.02)
 
 
 class Reader:
@@ -57,11 +39,11 @@ class Reader:
             self.seen.append(event.data["n"])
 
     async def stands(self, condition: Callable[[Status], bool]) -> None:
-        await until(lambda: condition(self.client.status), lambda: self.client.status)
+        await until(lambda: condition(self.client.status), what=lambda: str(self.client.status))
 
-    async def sees(self, expected: list[int], seconds: float = 15) -> None:
+    async def sees(self, expected: list[int], seconds: float = PATIENCE) -> None:
         """Waits for so many events, and says which they should be."""
-        await until(lambda: len(self.seen) >= len(expected), lambda: self.seen, seconds)
+        await until(lambda: len(self.seen) >= len(expected), seconds, lambda: str(self.seen))
         assert self.seen == expected
 
     async def end(self) -> None:

@@ -7,9 +7,10 @@ import random
 import pytest
 
 from tests.client.network import Network
-from tests.client.reader import WAYS, Reader, Way, entered, reading, until, until_told
+from tests.client.reader import WAYS, Reader, Way, entered, reading
 from tests.client.server import Server, token
-from tidewire.client import state
+from tests.waiting import until, until_told
+from tidewire.client import Status, signals
 
 ALL_WAYS = pytest.mark.parametrize("way", WAYS)
 
@@ -24,7 +25,7 @@ def url(
     """What a reader of this way asks."""
     if request.node.callspec.params["way"] != "shortPolling":
         return server.url
-    monkeypatch.setattr(state, "SHORT_REST", 100)
+    monkeypatch.setattr(signals, "SHORT_REST", 100)
     net.cuts_held_polls = True
     return net.url
 
@@ -111,7 +112,7 @@ async def test_it_says_once_what_a_new_server_does_not_hold_any_more_and_goes_on
         server.kill()
         server.start()
         await server.publish([2])
-        await until(lambda: bool(alice.gaps), lambda: alice.client.status)
+        await until(lambda: bool(alice.gaps), what=lambda: str(alice.client.status))
         await server.publish([3])
         await alice.sees([1, 2, 3])
     assert [gap.reason for gap in alice.gaps] == ["epoch"]
@@ -119,15 +120,15 @@ async def test_it_says_once_what_a_new_server_does_not_hold_any_more_and_goes_on
 
 @ALL_WAYS
 async def test_it_leaves_nothing_open(server: Server, url: str, way: Way) -> None:
-    await until_told(server.connections, 0)
+    await until_told(server.connections, lambda open_: open_ == 0)
     async with reading(url, way, token=token()) as alice:
         if way != "shortPolling":
-            await until_told(server.connections, 1)
+            await until_told(server.connections, lambda open_: open_ == 1)
     assert not [
         task for task in asyncio.all_tasks() if task.get_name().startswith("tidewire-client")
     ]
     assert alice.client.status.connection_status == "disconnected"
-    await until_told(server.connections, 0)
+    await until_told(server.connections, lambda open_: open_ == 0)
 
 
 async def test_through_a_network_that_cuts_streams_anywhere_nothing_is_lost_and_none_comes_twice(
@@ -135,16 +136,18 @@ async def test_through_a_network_that_cuts_streams_anywhere_nothing_is_lost_and_
 ) -> None:
     chance = random.Random(7)  # noqa: S311 - the same in every run
     net.cut_stream = lambda: chance.randrange(300, 6_000)
-    alice = Reader(net.url, token=token(), max_reconnect_attempts=1_000)
+
+    def hurry(status: Status) -> None:
+        # It is in no hurry to come back, and asked to.
+        if status.retry_in is not None:
+            alice.client.reconnect()
+
+    alice = Reader(net.url, token=token(), max_reconnect_attempts=1_000, on_status=hurry)
     async with alice.client as client:
         alice.begin()
         await client.connected()
         await server.publish(numbers(1, 300))
-        while len(alice.seen) < 300:
-            if not client.status.is_connected and client.status.retry_in is not None:
-                # It is in no hurry to come back, and asked to.
-                client.reconnect()
-            await asyncio.sleep(0.005)
+        await until(lambda: len(alice.seen) >= 300, 60, lambda: str(alice.seen[-5:]))
     await alice.end()
     assert alice.seen == numbers(1, 300)
     assert alice.gaps == []
@@ -161,6 +164,7 @@ async def test_through_ten_switches_under_fifty_events_a_second_none_is_lost_and
         while True:
             total += 1
             await server.publish([total])
+            # The beat of the traffic.
             await asyncio.sleep(0.015)
 
     async with reading(server.url, token=token()) as alice:
@@ -180,7 +184,7 @@ async def test_through_ten_switches_under_fifty_events_a_second_none_is_lost_and
             await asyncio.gather(traffic, return_exceptions=True)
         # The last one may have been accepted without our being told.
         await server.publish([0])
-        await until(lambda: alice.seen[-1] == 0, lambda: alice.seen[-5:])
+        await until(lambda: alice.seen[-1] == 0, what=lambda: str(alice.seen[-5:]))
         assert alice.seen[:-1] in (numbers(1, total), numbers(1, total - 1))
     assert total > 50
     assert alice.gaps == []

@@ -7,16 +7,17 @@ import pytest
 
 from tests.client.network import Network
 from tests.client.nginx import holding_nginx
-from tests.client.reader import Reader, entered, hasten, reading, until
+from tests.client.reader import Reader, entered, hasten, reading
 from tests.client.server import Server, token
-from tidewire.client import Client, Status, state
+from tests.waiting import until
+from tidewire.client import Client, Status, probes
 
 
 async def test_a_proxy_that_holds_streams_back_makes_it_poll_and_streams_come_back_with_its_cure(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(state, "PROBE_FIRST", 1_000)
-    monkeypatch.setattr(state, "PROBE_LAST", 2_000)
+    monkeypatch.setattr(probes, "PROBE_FIRST", 1_000)
+    monkeypatch.setattr(probes, "PROBE_LAST", 2_000)
     with holding_nginx(tmp_path, server.port) as nginx:
         alice = Reader(nginx.url, token=token(), open_timeout=0.8)
         async with alice.client:
@@ -40,8 +41,8 @@ async def test_a_proxy_that_holds_streams_back_makes_it_poll_and_streams_come_ba
 async def test_a_network_that_never_lets_a_stream_through_costs_no_event(
     server: Server, net: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(state, "PROBE_FIRST", 200)
-    monkeypatch.setattr(state, "PROBE_LAST", 200)
+    monkeypatch.setattr(probes, "PROBE_FIRST", 200)
+    monkeypatch.setattr(probes, "PROBE_LAST", 200)
     net.holds_streams = True
     alice = Reader(net.url, token=token(), open_timeout=0.3)
     async with alice.client as client:
@@ -52,6 +53,7 @@ async def test_a_network_that_never_lets_a_stream_through_costs_no_event(
         while net.count("GET /api/sse?") < 4:
             published += 1
             await server.publish([published])
+            # The beat of the traffic.
             await asyncio.sleep(0.02)
         await alice.sees([*range(1, published + 1)])
         assert client.status.active_method == "polling"
@@ -86,7 +88,7 @@ async def test_a_server_that_is_gone_for_long_is_asked_again_and_again_and_found
         assert alice.client.status.error.code == "NETWORK"
         server.start()
         # Not before: what a new log has when one comes back is behind the gap.
-        await until(lambda: bool(alice.gaps), lambda: alice.client.status)
+        await until(lambda: bool(alice.gaps), what=lambda: str(alice.client.status))
         await server.publish([1])
         await alice.sees([1])
     assert [gap.reason for gap in alice.gaps] == ["epoch"]

@@ -15,6 +15,7 @@ from tests.client.network import Network
 from tests.client.server import Server, publisher_token, token
 from tests.redisserver import Redis, redis_server
 from tests.tcpproxy import Proxy, tcp_proxy
+from tests.waiting import until
 from tidewire.client import Client, Publisher, Token, Unreachable
 from tidewire.client.publisher import BATCH_BYTES
 from tidewire.core.errors import (
@@ -103,14 +104,21 @@ class TestOverHTTP:
 
     async def test_a_server_that_comes_back_in_time_gets_it(self, server: Server) -> None:
         server.kill()
-        with Publisher(server.base, token=publisher_token()) as publisher:
+        told: list[TidewireError] = []
+
+        def on_retry(error: TidewireError, seconds: float) -> None:
+            assert 0 <= seconds <= 5
+            told.append(error)
+
+        with Publisher(server.base, token=publisher_token(), on_retry=on_retry) as publisher:
             publishing = asyncio.create_task(
                 asyncio.to_thread(publisher.publish, counted(range(1)))
             )
-            await asyncio.sleep(0.3)
+            await until(lambda: len(told) >= 2)
             assert not publishing.done()
             server.start()
             await publishing
+        assert {type(error) for error in told} == {Unreachable}
         assert [event["data"] for event in await server.events()] == [{"n": 0}]
 
     def test_a_server_that_is_not_there_is_a_typed_error_before_the_deadline(self) -> None:
@@ -333,13 +341,18 @@ def test_redis_that_is_killed_and_comes_back_with_what_it_had_gets_it_once(
     tmp_path: Path, name: str
 ) -> None:
     with redis_server(tmp_path, persistence="always") as redis:
-        with Publisher(redis.url, name=name) as publisher:
+        failed = 0
+
+        def on_retry(error: TidewireError, seconds: float) -> None:
+            nonlocal failed
+            failed += 1
+            if failed == 2:
+                redis.start()
+
+        with Publisher(redis.url, name=name, on_retry=on_retry) as publisher:
             publisher.publish(Event("t"))
             redis.kill()
-            restarting = threading.Timer(0.5, redis.start)
-            restarting.start()
             publisher.publish(Event("t"))
-            restarting.join()
         assert entries(redis, name) == 2
 
 

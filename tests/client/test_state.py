@@ -30,6 +30,7 @@ from tests.client.story import (
     streaming,
     waiting,
 )
+from tidewire.client.links import CLIMB_AFTER, TOKEN_REST, patience
 from tidewire.client.messages import Control, Gap
 from tidewire.client.model import (
     Command,
@@ -43,15 +44,9 @@ from tidewire.client.model import (
     TokenCame,
     Told,
 )
-from tidewire.client.state import (
-    CLIMB_AFTER,
-    FLAP_REST,
-    MAX_OVERLAP,
-    POLL_SPACING,
-    SLEPT,
-    TOKEN_REST,
-    patience,
-)
+from tidewire.client.probes import FLAP_REST
+from tidewire.client.signals import MAX_OVERLAP, POLL_SPACING
+from tidewire.client.state import SLEPT
 
 Outcome = tuple[Phase, Method]
 
@@ -389,6 +384,11 @@ class TestAProbe:
         story.tell(streamed("e1")).tell(failed()).ring("next")
         assert link_of(story) == ("sse", "e2", False)
         assert story.state.overlap == frozenset()
+
+    def test_moves_the_cursor_with_its_pings_once_it_has_gone_over_what_was_polled(self) -> None:
+        story = probing().tell(answer(["e1", "e2"])).probe(connected("c0"))
+        assert story.tell(streamed("e1")).tell(ping("e1")).state.cursor == "e2"
+        assert story.tell(streamed("e2")).tell(ping("c9")).state.cursor == "c9"
 
     @pytest.mark.parametrize(
         "how",

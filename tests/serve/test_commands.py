@@ -14,7 +14,8 @@ import httpx
 import pytest
 
 from tests.serve.conftest import DevServer
-from tests.serve.processes import COMMAND, Process, running, until
+from tests.serve.processes import COMMAND, Process, running, until, url_in
+from tests.waiting import PATIENCE
 
 ID = re.compile(r"^id: (.+)$", re.MULTILINE)
 
@@ -194,6 +195,78 @@ def test_a_server_that_is_not_there_is_said_to_be_out_of_reach(
         done = tidewire(nowhere, "publish", "tick", "--token", "any")
     assert done.returncode == 1
     assert "cannot be reached" in done.stderr
+
+
+def test_what_is_published_while_the_server_is_away_is_tried_again_and_made_once(
+    tmp_path: Path, env: dict[str, str]
+) -> None:
+    env = {**env, "SSE_JWT_SECRET": "a secret that outlives the server it signs for"}
+    serve = [COMMAND, "serve", "--dev", "--port"]
+    with running([*serve, "0"], tmp_path, env) as first:
+        url = url_in(first)
+        first.stop()
+    with running([COMMAND, "publish", "tick", "1", "--url", url], tmp_path, env) as publishing:
+        publishing.until("trying again in")
+        with running([*serve, url.rpartition(":")[2]], tmp_path, env) as second:
+            second.until("listens on")
+            assert publishing.popen.wait(PATIENCE) == 0
+            with httpx.Client(base_url=url) as http:
+                query = {"userId": "alice", "since": "earliest"}
+                page = http.get("/api/realtime/polling", params=query).json()
+    assert [event["id"] for event in page["events"]] == [publishing.output.split()[-1]]
+
+
+def test_ids_are_printed_as_lines_come_and_not_only_at_their_end(dev_server: DevServer) -> None:
+    command = [COMMAND, "publish", "tick", "-", "--url", dev_server.url]
+    with subprocess.Popen(
+        command, env=dev_server.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as publishing:
+        assert publishing.stdin is not None
+        assert publishing.stdout is not None
+        for n in range(3):
+            publishing.stdin.write(f"{n}\n")
+            publishing.stdin.flush()
+            assert publishing.stdout.readline().count("-") == 2
+        publishing.stdin.close()
+        assert publishing.wait(PATIENCE) == 0
+
+
+@pytest.mark.parametrize(
+    ("type_", "line", "told"),
+    [
+        ("-", b'{"type":"ping"}', "Line 3: The type 'ping' is reserved"),
+        ("-", b'{"type":"t","id":"1"}', "Line 3: 'id' is given by the server"),
+        ("-", b'{"type":"t","user":"alice"}', "Line 3: 'user' is not a field of an event"),
+        ("-", b'{"events":[{"type":"t"}]}', "Line 3: 'events' is not a field of an event"),
+        ("-", b"[]", "Line 3: "),
+        ("-", b'{"type":"t"', "Line 3 is not JSON"),
+        ("tick", b"oops", "Line 3 is not JSON"),
+        ("tick", b"\xff", "Line 3 is not JSON"),
+        ("tick", b"[" * 200_000, "Line 3 is not JSON"),
+        ("tick", b"NaN", "Line 3: The event cannot be written as JSON"),
+    ],
+)
+def test_a_line_that_is_no_event_is_named_and_nothing_that_came_with_it_is_published(
+    dev_server: DevServer, type_: str, line: bytes, told: str
+) -> None:
+    good = b'{"type":"t"}\n' if type_ == "-" else b"1\n"
+    words = [type_] if type_ == "-" else [type_, "-"]
+    # Of a file all is read at once.
+    given = dev_server.folder / "lines"
+    given.write_bytes(good + b"\n" + line + b"\n" + good)
+    with given.open("rb") as stdin:
+        done = subprocess.run(
+            [COMMAND, "publish", *words, "--url", dev_server.url],
+            env=dev_server.env,
+            stdin=stdin,
+            capture_output=True,
+            timeout=30,
+            check=False,
+        )
+    complaint = done.stderr.decode()
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert told in complaint
+    assert "Traceback" not in complaint
 
 
 def test_token_prints_a_token_that_opens_a_stream(dev_server: DevServer) -> None:

@@ -1,9 +1,9 @@
 """The life of a connection as data: what is known, what can happen, and what is to be done.
 
-Nothing here or in `tidewire.client.state` does anything. The connection keeps as many links and
-timers as the state says there are, and carries out the effects. The words are those of the
-browser's client. What concerns a page (hidden, frozen, offline) has no place here, and what
-concerns a consumer that is slower than the stream has none there.
+Nothing here or in `tidewire.client.state`, which decides by it, does anything. The connection keeps
+as many links and timers as the state says there are, and carries out the effects. The words are
+those of the browser's client. What concerns a page (hidden, frozen, offline) has no place here, and
+what concerns a consumer that is slower than the stream has none there.
 
 Times are milliseconds of a clock that never jumps.
 """

@@ -54,6 +54,7 @@ class Publisher:
         name: str | None = None,
         retention: "Retention | None" = None,
         deadline: float = DEADLINE_SECONDS,
+        on_retry: Callable[[TidewireError, float], object] | None = None,
     ) -> None:
         """Prepares it; nothing is connected yet.
 
@@ -66,6 +67,8 @@ class Publisher:
             retention: how much the log keeps; whoever is told that trims it, so it must be what
                 its servers say. None = as ``TIDEWIRE_RETENTION_…`` say, else the servers trim.
             deadline: seconds in which a publish is tried again.
+            on_retry: told what failed and is tried again, and after how many seconds; by the thread
+                that publishes.
 
         Raises:
             ConfigurationError: not an address, or not one of a log that processes share.
@@ -74,6 +77,7 @@ class Publisher:
         if deadline <= 0:
             raise ValueError("deadline must be above 0")
         self._deadline = deadline
+        self._on_retry = on_retry
         self._make = _maker(target, token, name, retention)
         # A thread and a connection stay with the process that made them. Those of the process that
         # this one was forked from are kept, and never touched: they are shared with it.
@@ -121,7 +125,7 @@ class Publisher:
         end = time.monotonic() + self._deadline
         ids: list[str] = []
         try:
-            for number, batch in enumerate(_batches(events)):
+            for number, batch in enumerate(batches(events)):
                 ids += self._carry(batch, f"{key}/{number}" if number else key, end)
         except TidewireError as error:
             if ids:
@@ -153,6 +157,8 @@ class Publisher:
                 for_good = error.recovery in ("none", "refresh_token")
                 if for_good or time.monotonic() + wait >= end:
                     raise
+                if self._on_retry is not None:
+                    self._on_retry(error, wait)
             attempt += 1
             time.sleep(wait)
 
@@ -207,7 +213,8 @@ def _key(given: str | None) -> str:
     return key
 
 
-def _batches(events: Sequence[Event]) -> Iterator[Sequence[Event]]:
+def batches(events: Sequence[Event]) -> Iterator[Sequence[Event]]:
+    """Splits events, in order, into what is published together."""
     batch: list[Event] = []
     size = 0
     for event in events:
@@ -216,4 +223,5 @@ def _batches(events: Sequence[Event]) -> Iterator[Sequence[Event]]:
             batch, size = [], 0
         batch.append(event)
         size += event.size
-    yield batch
+    if batch:
+        yield batch

@@ -22,9 +22,7 @@ def _run() -> None:
 
     from tidewire.core.errors import ConfigurationError, InvalidParameter, TidewireError
     from tidewire.serve.commandline import app
-    from tidewire.serve.doctor.commandline import doctor
 
-    app.command()(doctor)
     asked: list[Callable[[], None]] = []
     try:
         try:
