@@ -2,7 +2,9 @@
 
 import os
 import re
+import shutil
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 
 from tests.docs.browser import Browser, browsing
 from tests.docs.pages import ROOT, files_of, snippets
+from tests.docs.shell import commands_of
 from tests.serve.processes import COMMAND, Process, clean_environment, running, url_in
 
 PAGE = Path("docs/tutorial.md")
@@ -46,6 +49,35 @@ def server(folder: Path) -> Iterator[Process]:
 def browser() -> Iterator[Browser]:
     with browsing() as found:
         yield found
+
+
+@pytest.fixture
+def package(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The client, packed by the command of the page and unpacked as npm does. From a copy: packing
+    builds, and others may be at work with what is built."""
+    clone = tmp_path_factory.mktemp("clone")
+    (clone / "src/tidewire/http/static").mkdir(parents=True)
+    left = shutil.ignore_patterns("node_modules", "dist", "tests")
+    shutil.copytree(CLIENT, clone / "client", ignore=left)
+    # What `npm ci` would load.
+    (clone / "client/node_modules").symlink_to(CLIENT / "node_modules")
+    react = folder / "react"
+    shell = [snippet.block.code for snippet in snippets("sh") if snippet.page == PAGE]
+    lines = [line for code in shell for line in commands_of(code)]
+    pack = next(line for line in lines if line.startswith("npm pack "))
+    subprocess.run(
+        ["sh", "-ec", pack.replace("../../tidewire", str(clone))],
+        cwd=react,
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    install = next(line for line in lines if line.startswith("npm install "))
+    (tarball,) = react.glob(install.removeprefix("npm install "))
+    with tarfile.open(tarball) as packed:
+        packed.extractall(react / "unpacked", filter="data")
+    (react / "node_modules").mkdir()
+    (react / "unpacked/package").rename(react / "node_modules/tidewire")
 
 
 def run(command: str, url: str) -> None:
@@ -93,6 +125,7 @@ def test_the_board_moves_in_every_window_and_managers_alone_are_told_of_large_or
     ann.wait("#alerts", "A very large order: 1200 €")
 
 
+@pytest.mark.usefixtures("package")
 def test_the_same_in_react_by_a_stream_and_by_polling(
     server: Process, folder: Path, browser: Browser
 ) -> None:
@@ -107,8 +140,6 @@ def test_the_same_in_react_by_a_stream_and_by_polling(
             "--bundle",
             "--format=esm",
             "--jsx=automatic",
-            f"--alias:tidewire/react={CLIENT / 'src/react.ts'}",
-            f"--alias:tidewire={CLIENT / 'src/index.ts'}",
             f"--outfile={bundle}",
         ],
         env={**os.environ, "NODE_PATH": str(CLIENT / "node_modules")},
