@@ -344,3 +344,30 @@ def test_a_folder_for_secrets_that_others_can_read_is_refused(
 def test_the_version_is_printed() -> None:
     done = subprocess.run([COMMAND, "--version"], capture_output=True, text=True, check=True)
     assert re.fullmatch(r"tidewire [0-9]+\.[0-9]+\.[0-9]+\n", done.stdout)
+
+
+def test_what_a_server_says_when_it_starts_works_as_it_stands(
+    dev_server: DevServer, env: dict[str, str]
+) -> None:
+    says = dev_server.process.until("The endpoints")
+    pages = [words.split()[-1] for words in says.splitlines() if words.endswith(("sse", "docs"))]
+    assert [page.removeprefix(dev_server.url) for page in pages] == ["/debug/sse", "/docs"]
+    for page in pages:
+        assert httpx.get(page).headers["content-type"] == "text/html; charset=utf-8"
+
+    (command,) = (line for line in says.splitlines() if "Publish to it" in line)
+    done = subprocess.run(
+        ["sh", "-c", command.partition("Publish to it")[2]],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (
+        httpx.get(f"{dev_server.url}/api/realtime/polling?userId=alice&since=earliest").json()[
+            "events"
+        ][0]["id"]
+        == done.stdout.strip()
+    )

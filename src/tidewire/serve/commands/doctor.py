@@ -69,7 +69,10 @@ def doctor(
         sys.stdout.write(report.as_json(findings) + "\n")
     else:
         where = "this machine" if address is None else address.base
-        report.show(_console(), request.groups, findings, title=f"tidewire doctor: {where}")
+        console = _console()
+        report.show(console, request.groups, findings, title=f"tidewire doctor: {where}")
+        if address is None:
+            console.print("No server was looked at: name its URL.", style="dim")
     sys.stdout.flush()
     if any(finding.status == "fail" for finding in findings):
         sys.exit(1)

@@ -2,7 +2,11 @@
 
 import contextlib
 import os
-from typing import Any
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import Any, Final
 
 import typer
 
@@ -16,6 +20,8 @@ from tidewire.serve.listening import DEFAULT_URL, bind
 from tidewire.serve.loading import loading
 from tidewire.serve.tls import certificate
 from tidewire.version import __version__
+
+_NAME: Final = "tidewire"
 
 
 def serve(
@@ -114,14 +120,25 @@ class Announcement:
         if self._dev:
             stream = f"curl -N '{url}/api/sse?userId=alice'"
         else:
-            token = f"$(tidewire token --user alice{at})" if self._can_sign else "<a token>"
+            token = f"$({program()} token --user alice{at})" if self._can_sign else "<a token>"
             stream = f'curl -N -H "Authorization: Bearer {token}" {url}/api/sse'
-        lines = [("Follow a stream", stream)]
+        lines = [("See it in a browser", f"{url}/debug/sse")] if self._dev else []
+        lines.append(("Follow a stream", stream))
         if self._can_sign:
             hello = """'{"title":"Hello","message":"It works"}'"""
-            publish = f"tidewire publish notification {hello} --user alice{at}"
-            lines.append(("or, more readable", f"tidewire tail --user alice{at}"))
+            publish = f"{program()} publish notification {hello} --user alice{at}"
+            lines.append(("or, more readable", f"{program()} tail --user alice{at}"))
             lines.append(("Publish to it", publish))
-        lines.append(("The endpoints", f"{url}/openapi.json"))
+        lines.append(("The endpoints", f"{url}/docs"))
         listed = "".join(f"  {what:20} {command}\n" for what, command in lines)
         typer.echo(f"\n{listed}")
+
+
+def program() -> str:
+    """What one types for this command: where its environment is not active, the way to it."""
+    beside = Path(sys.executable).parent / _NAME
+    if shutil.which(_NAME) or not beside.exists():
+        return _NAME
+    with contextlib.suppress(ValueError):
+        beside = beside.relative_to(Path.cwd())
+    return shlex.quote(str(beside))
