@@ -1,11 +1,15 @@
-"""For all tests: none of them is about how fast this machine is."""
+"""For all tests: a clock that they move, one real Redis. None is about how fast this machine is."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 import uvloop
 from hypothesis import HealthCheck, settings
+
+from tests.fakes import FakeClock, FakeJournal
+from tests.redisserver import Redis, redis_server
+from tests.tcpproxy import Proxy, tcp_proxy
 
 settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("steady")
@@ -30,3 +34,27 @@ def pytest_asyncio_loop_factories(
     if item.get_closest_marker("both_loops"):
         return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
     return {"asyncio": asyncio.new_event_loop}
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def journal() -> FakeJournal:
+    return FakeJournal()
+
+
+@pytest.fixture(scope="session")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    """A real Redis, where each test has a log name of its own."""
+    with redis_server(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def proxy(redis: Redis) -> Iterator[Proxy]:
+    """A way to Redis that the test closes and opens."""
+    with tcp_proxy(redis.port) as proxy:
+        yield proxy

@@ -86,7 +86,7 @@ class FakeSink:
 
 def live_readers(hub: Hub) -> list[Reader]:
     """Who has all that the hub has heard."""
-    return [reader for cohort in hub._cohorts() for reader in cohort.index]
+    return [reader for cohort in hub._cohorts for reader in cohort.index]
 
 
 class FakeJournal:

@@ -7,11 +7,12 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Literal, TypeAlias
+
+from tests.waiting import wait_until
 
 Persistence: TypeAlias = Literal["none", "always", "everysec"]
 """Nothing on disk; or every write, synced before its answer, or once a second."""
@@ -76,11 +77,11 @@ class Redis:
         command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1"]
         command += ["--dir", str(self._folder), *self._options]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        self._until(self._answers, "answer")
+        wait_until(self._answers, what=lambda: "an answer of redis-server")
         if self._cluster:
             if "cluster_slots_assigned:0" in str(self.command("CLUSTER", "INFO")):
                 self.command("CLUSTER", "ADDSLOTSRANGE", "0", str(SLOTS - 1))
-            self._until(self._is_whole, "have its slots")
+            wait_until(self._is_whole, what=lambda: "its slots")
 
     def kill(self) -> None:
         """Ends it at once, as kill -9 and a lost machine do."""
@@ -143,13 +144,6 @@ class Redis:
 
     def _is_whole(self) -> bool:
         return "cluster_state:ok" in str(self.command("CLUSTER", "INFO"))
-
-    @staticmethod
-    def _until(condition: Callable[[], bool], what: str) -> None:
-        end = time.monotonic() + 10
-        while not condition():
-            assert time.monotonic() < end, f"redis-server does not {what}"
-            time.sleep(0.01)
 
 
 @contextmanager

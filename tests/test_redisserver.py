@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.redisserver import Redis, ReplyError, redis_server
-from tests.serve.processes import until
+from tests.waiting import wait_until
 
 
 def test_what_it_wrote_with_a_synced_log_outlives_kill(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_a_replica_copies_and_can_become_a_primary(tmp_path: Path) -> None:
     folder.mkdir()
     with redis_server(tmp_path) as primary, redis_server(folder, replica_of=primary) as replica:
         primary.command("SET", "key", "value")
-        until(lambda: replica.has_copied(primary))
+        wait_until(lambda: replica.has_copied(primary))
         with pytest.raises(ReplyError, match=r"^READONLY "):
             replica.command("SET", "key", "other")
         replica.command("REPLICAOF", "NO", "ONE")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.redisserver import Redis, redis_server
-from tests.serve.processes import until
 from tests.tcpproxy import Proxy, tcp_proxy
+from tests.waiting import wait_until
 
 SHORT = 0.2
 """Seconds after which what has not come is not expected."""
@@ -71,7 +71,7 @@ def test_everything_passes_at_first(proxy: Proxy, peer: Peer) -> None:
     assert peer.ask("SET key " + "x" * 10_000) == b"+OK\r\n"
     assert peer.ask("STRLEN key") == b":10000\r\n"
     peer.sock.close()
-    until(lambda: proxy.connections == 0)
+    wait_until(lambda: proxy.connections == 0)
 
 
 def test_refusing_resets_what_is_open_and_takes_no_more(proxy: Proxy, peer: Peer) -> None:
@@ -108,7 +108,7 @@ def test_what_was_given_up_in_a_black_hole_may_still_arrive_later(
     peer.send("SET late 1")
     peer.sock.close()
     proxy.pass_on()
-    until(lambda: redis.command("EXISTS", "late") == 1)
+    wait_until(lambda: redis.command("EXISTS", "late") == 1)
 
 
 def test_swallowed_answers_never_come_though_the_request_had_its_effect(
@@ -118,7 +118,7 @@ def test_swallowed_answers_never_come_though_the_request_had_its_effect(
     peer.send("SET key 1")
     new = Peer(proxy.port)
     new.send("INCR key")
-    until(lambda: redis.command("GET", "key") == "2")
+    wait_until(lambda: redis.command("GET", "key") == "2")
     assert peer.hears_nothing()
     assert new.hears_nothing()
     proxy.pass_on()
@@ -156,7 +156,7 @@ def test_the_whole_answer_to_a_certain_request_can_be_lost(
     again.send("INCR number")
     assert again.was_reset()
     again.sock.close()
-    until(lambda: redis.command("GET", "number") == "2")
+    wait_until(lambda: redis.command("GET", "number") == "2")
     third = Peer(proxy.port)
     assert third.ask("INCR number") == b":3\r\n"
     third.sock.close()

@@ -91,16 +91,6 @@ async def issuer() -> AsyncIterator[KeyServer]:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def journal() -> FakeJournal:
-    return FakeJournal()
-
-
-@pytest.fixture
 def keys(issuer: KeyServer, clock: FakeClock, journal: FakeJournal) -> Jwks:
     return Jwks(issuer.url, clock=clock, journal=journal)
 
@@ -326,7 +316,7 @@ async def test_those_who_come_together_share_one_reading(tokens: Tokens, issuer:
     await issuer.reached.wait()
     # The one who began it goes away; the others still get their keys.
     asking[0].cancel()
-    await asyncio.sleep(0)
+    await asyncio.wait(asking[:1])
     issuer.open.set()
     found = await asyncio.gather(*asking, return_exceptions=True)
     assert isinstance(found[0], asyncio.CancelledError)

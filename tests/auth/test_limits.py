@@ -1,12 +1,11 @@
 """Rates: their setting, and who counts against which."""
 
-import asyncio
 import re
 
 import pytest
 
 from tests.fakes import FakeClock, FakeJournal
-from tests.http.server import until
+from tests.waiting import until
 from tidewire.auth import limits
 from tidewire.auth.limits import BURST, DEFAULTS, RateLimits, parse_rates
 from tidewire.core.errors import ConfigurationError, RateLimited
@@ -151,12 +150,21 @@ async def test_an_address_that_never_failed_is_not_even_counted() -> None:
 async def test_counters_that_ran_out_are_forgotten_though_nobody_comes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    looks, look = 0, RateLimits._forget
+
+    def counted(rates: RateLimits) -> None:
+        nonlocal looks
+        looks += 1
+        look(rates)
+
+    monkeypatch.setattr(RateLimits, "_forget", counted)
     monkeypatch.setattr(limits, "FORGET_SECONDS", 0.001)
     clock = FakeClock()
     rates = rates_of("connect=60/minute", clock)
     for number in range(100):
         await rates.hit("connect", f"user-{number}")
-    await asyncio.sleep(0.01)
+    before = looks
+    await until(lambda: looks > before)
     assert rates.remembered == 100
     clock.advance(120)
     await until(lambda: rates.remembered == 0)

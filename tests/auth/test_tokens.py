@@ -50,11 +50,6 @@ def sign(payload: Any, secret: str = SECRET, header: Any = None, algorithm: str 
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def tokens(clock: FakeClock) -> Tokens:
     return Tokens([SECRET], clock=clock, setting="SSE_JWT_SECRET")
 

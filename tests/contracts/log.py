@@ -8,6 +8,7 @@ from typing import TypeAlias
 import pytest
 
 from tests.fakes import FakeClock
+from tests.waiting import PATIENCE, until
 from tidewire.core.clock import Clock
 from tidewire.core.errors import IdempotencyConflict
 from tidewire.core.event import Event
@@ -17,9 +18,6 @@ from tidewire.core.target import Target
 from tidewire.logs import Retention
 
 MakeLog: TypeAlias = Callable[[Retention, Clock], Awaitable[EventLog]]
-
-PATIENCE = 10.0
-"""Seconds after which a log that yields nothing has failed."""
 
 
 def event(n: int = 1, pad: int = 0) -> Event:
@@ -44,10 +42,6 @@ async def soon(pages: AsyncGenerator[Page, None]) -> Page:
 
 class LogContract:
     """The suite. Offsets are counted from the log's own head, which need not be at 0."""
-
-    @pytest.fixture
-    def clock(self) -> FakeClock:
-        return FakeClock()
 
     @pytest.fixture
     def make_log(self) -> MakeLog:
@@ -483,8 +477,8 @@ class LogContract:
         async with aclosing(log.follow(await floor(log))) as pages:
             for n in (1, 2, 3):
                 waiting = asyncio.create_task(soon(pages))
-                for _ in range(5):
-                    await asyncio.sleep(0)
+                # This takes as long as to find out that there is nothing.
+                await log.read(Edge.LATEST)
                 assert not waiting.done()
                 await log.append([event()])
                 assert offsets(await waiting) == [n]
@@ -543,15 +537,18 @@ class LogContract:
 
     async def test_followers_end_when_the_log_is_closed(self, log: EventLog) -> None:
         origin = await floor(log)
+        heard: list[Page] = []
 
-        async def count() -> int:
-            return len([page async for page in log.follow(origin)])
+        async def hear() -> None:
+            async for page in log.follow(origin):
+                heard.append(page)  # noqa: PERF401 - what was heard so far is looked at
 
-        followers = [asyncio.create_task(count()) for _ in range(2)]
-        for _ in range(5):
-            await asyncio.sleep(0)
+        followers = [asyncio.create_task(hear()) for _ in range(2)]
+        await log.append([event()])
+        await until(lambda: len(heard) == 2)
         await log.close()
-        assert await asyncio.wait_for(asyncio.gather(*followers), PATIENCE) == [0, 0]
+        await asyncio.wait_for(asyncio.gather(*followers), PATIENCE)
+        assert len(heard) == 2
 
     # Idempotency
 

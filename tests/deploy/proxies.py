@@ -13,7 +13,8 @@ from typing import Final
 
 from tests.deploy.certificate import Certificate
 from tests.redisserver import free_port
-from tests.serve.processes import Process, running, until
+from tests.serve.processes import Process, running
+from tests.waiting import wait_until
 
 DEPLOY: Final = Path(__file__).parents[2] / "deploy"
 
@@ -99,7 +100,7 @@ def standing(
     prepared = kind.prepare(site)
     env = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin", "HOME": str(folder)}
     with running(prepared.run, folder, env) as process:
-        until(lambda: _listens(process, site.port))
+        wait_until(lambda: _listens(process, site.port))
         yield Proxy(kind, site, process, prepared.log or process.path)
 
 

@@ -20,7 +20,8 @@ import pytest
 from tests.deploy.proxies import DEPLOY
 from tests.faults.cluster import SECRET
 from tests.redisserver import free_port
-from tests.serve.processes import clean_environment, running, until
+from tests.serve.processes import clean_environment, running
+from tests.waiting import wait_until
 
 ROOT: Final = DEPLOY.parent
 FILE: Final = DEPLOY / "docker/Dockerfile"
@@ -233,7 +234,7 @@ def test_its_steps_make_a_server_that_is_ready(folder: Path) -> None:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2) as answer:
                 return bool(answer.status == 200)
 
-        until(ready)
+        wait_until(ready)
         assert subprocess.run(health, env=env, check=False, timeout=10).returncode == 0
         server.stop()
         assert server.popen.returncode in (0, -signal.SIGTERM), server.output

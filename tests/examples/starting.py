@@ -11,6 +11,7 @@ import httpx
 from httpx_sse import EventSource, ServerSentEvent, aconnect_sse
 
 from tests.serve.processes import Process, clean_environment, running
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -32,11 +33,14 @@ async def started(name: str, folder: Path, *options: str, **env: str) -> AsyncIt
 async def address(process: Process, printed: str) -> str:
     """The address that is printed after a text, once it is."""
     pattern = re.compile(re.escape(printed) + r"\D*?(http://[a-z0-9.]+:[0-9]+)")
-    async with asyncio.timeout(60):
-        while (match := pattern.search(process.output)) is None:
-            assert process.popen.poll() is None, process.output
-            await asyncio.sleep(0.02)
-    return match[1]
+
+    def found() -> str:
+        ended = process.popen.poll()
+        match = pattern.search(process.output)
+        assert match is not None or ended is None, process.output
+        return match[1] if match is not None else ""
+
+    return await until(found, 60, lambda: process.output)
 
 
 class Stream:

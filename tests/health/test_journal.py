@@ -30,11 +30,6 @@ from tidewire.http.redaction import REDACTED, redact_words
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def beneath() -> FakeJournal:
     return FakeJournal()
 

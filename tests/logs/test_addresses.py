@@ -1,25 +1,22 @@
 """The ways to say where Redis is, each with a real server behind it."""
 
 import asyncio
-import datetime
 import secrets
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from tests.contracts.log import event, events, offsets
+from tests.doctor.certificates import certify
 from tests.fakes import FakeJournal
-from tests.http.server import until
 from tests.redisserver import Redis, free_port, redis_server
+from tests.waiting import until, until_told
 from tidewire.core.errors import ConfigurationError, LogAway
 from tidewire.core.log import Degradable
 from tidewire.core.position import Edge
@@ -35,41 +32,10 @@ def at(url: str) -> FallbackLog:
     return log
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A self-signed certificate of 127.0.0.1, and its key."""
-    folder = tmp_path_factory.mktemp("tls")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    certificate, private = folder / "certificate.pem", folder / "key.pem"
-    certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    private.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return certificate, private
-
-
-async def test_tls_is_spoken_and_the_certificate_is_checked(
-    tmp_path: Path, certificate: tuple[Path, Path]
-) -> None:
+async def test_tls_is_spoken_and_the_certificate_is_checked(tmp_path: Path) -> None:
     port = free_port()
-    public, private = map(str, certificate)
+    made = certify(tmp_path, began=timedelta(hours=1), ends=timedelta(hours=1))
+    public, private = made.certfile, made.keyfile
     options = ["--tls-port", str(port), "--tls-cert-file", public, "--tls-key-file", private]
     options += ["--tls-ca-cert-file", public, "--tls-auth-clients", "no"]
     with redis_server(tmp_path, options=options):
@@ -128,10 +94,14 @@ def sentinel(folder: Path, primary: Redis) -> Iterator[int]:
 
 async def opened(log: FallbackLog) -> None:
     """Opens a log. A sentinel that has little time says now and then that it knows nobody."""
-    async with asyncio.timeout(10):
-        while True:
-            with suppress(LogAway):
-                return await log.open()
+
+    async def is_open() -> bool:
+        with suppress(LogAway):
+            await log.open()
+            return True
+        return False
+
+    await until_told(is_open)
 
 
 async def test_after_a_failover_sentinel_says_where_the_log_is(tmp_path: Path) -> None:
@@ -146,14 +116,14 @@ async def test_after_a_failover_sentinel_says_where_the_log_is(tmp_path: Path) -
         await until(lambda: replica.has_copied(primary))
         log = at(f"redis+sentinel://127.0.0.1:{port}/events/0")
         # The sentinel needs a moment to hear of the replica.
-        await until(lambda: _knows_a_replica(port), 15)
+        await until(lambda: _knows_a_replica(port))
         await opened(log)
         before = await log.append(events(3))
         await until(lambda: replica.has_copied(primary))
         primary.kill()
         spooled = await log.append(events(2))
         assert log.condition.degraded
-        await until(lambda: not log.condition.degraded, 20)
+        await until(lambda: not log.condition.degraded)
         after = await log.append([event()])
         page = await log.read(Edge.EARLIEST)
         assert [entry.id for entry in page.entries] == [
@@ -170,7 +140,7 @@ async def test_a_sentinel_that_hangs_keeps_nobody_from_asking_the_next(tmp_path:
         sentinel(tmp_path / "sentinel", primary) as port,
         socket.create_server(("127.0.0.1", 0)) as hung,
     ):
-        await until(lambda: _answers(port), 10)
+        await until(lambda: _answers(port))
         first = hung.getsockname()[1]
         log = at(f"redis+sentinel://127.0.0.1:{first},127.0.0.1:{port}/events/0")
         await opened(log)
@@ -221,7 +191,7 @@ async def test_a_cluster_node_that_has_not_the_slot_is_as_good_as_away(tmp_path:
             # By its own book, the slot is at the other one now.
             identity = str(other.command("CLUSTER", "MYID"))
             one.command("CLUSTER", "MEET", "127.0.0.1", str(other.port), str(_bus_port(other)))
-            await until(lambda: identity in str(one.command("CLUSTER", "NODES")), 10)
+            await until(lambda: identity in str(one.command("CLUSTER", "NODES")))
             # A node gives away no slot that holds something.
             one.command("FLUSHALL")
             one.command("CLUSTER", "SETSLOT", str(slot), "NODE", identity)

@@ -4,14 +4,14 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 
 import pytest
 
-from tests.contracts.log import PATIENCE, event, events, offsets
-from tests.http.server import until
+from tests.contracts.log import event, events, offsets, soon
 from tests.redisserver import Redis
+from tests.waiting import PATIENCE, until
 from tidewire.client.appending import UNBOUNDED
 from tidewire.core.errors import IdempotencyConflict, LogAway
 from tidewire.core.log import Gap, IdempotencyKey, Page
@@ -256,17 +256,25 @@ async def test_a_follower_is_told_once_that_everything_was_lost_also_where_nothi
     monkeypatch.setattr("tidewire.logs.hearing.SYNC_SECONDS", 0.05)
     monkeypatch.setattr("tidewire.logs.hearing.BLOCK_SECONDS", 0.05)
     log = shared.log()
-    [*_, head] = await log.append(events(3))
-    async with aclosing(log.follow(head)) as pages:
-        waiting = asyncio.create_task(anext(pages))
-        await asyncio.sleep(0)
+    [*_, before] = await log.append(events(2))
+    async with aclosing(log.follow(before)) as pages:
+        head = await hear_one(log, pages)
         redis.command("DEL", shared.key("log"), shared.key("meta"))
-        page: Page = await asyncio.wait_for(waiting, PATIENCE)
+        page = await soon(pages)
         assert page.gap is not None
         assert (page.gap.from_, page.gap.reason, page.entries) == (str(head), "epoch", ())
         await log.append([event()])
-        page = await asyncio.wait_for(anext(pages), PATIENCE)
+        page = await soon(pages)
         assert (page.gap, offsets(page)) == (None, [4])
+
+
+async def hear_one(log: RedisLog, pages: AsyncGenerator[Page, None]) -> Position:
+    """Appends an event, and returns its position when a follower has heard it: from now on it
+    learns only by hearing what becomes of the log."""
+    await log.open()
+    [position] = await log.append([event()])
+    assert [entry.position for entry in (await soon(pages)).entries] == [position]
+    return position
 
 
 async def test_after_a_failover_new_events_never_get_positions_that_were_given_before(
@@ -301,17 +309,16 @@ async def test_a_failover_is_noticed_by_who_only_listens(
     log = shared.log()
     await log.append(events(3))
     shared.remember()
-    [*_, head] = await log.append(events(2))
-    async with aclosing(log.follow(head)) as pages:
-        waiting = asyncio.create_task(anext(pages))
-        await asyncio.sleep(0)
+    [before] = await log.append([event()])
+    async with aclosing(log.follow(before)) as pages:
+        head = await hear_one(log, pages)
         shared.fail_over()
-        page: Page = await asyncio.wait_for(waiting, PATIENCE)
+        page = await soon(pages)
         assert page.gap is not None
         assert (page.gap.from_, page.gap.reason) == (str(head), "epoch")
         # One who has just come has seen nothing of what was lost, and appends.
         await shared.log().append([event()])
-        page = await asyncio.wait_for(anext(pages), PATIENCE)
+        page = await soon(pages)
         assert (page.gap, offsets(page)) == (None, [6])
 
 
@@ -354,7 +361,7 @@ async def test_all_followers_hear_what_many_append_in_one_order(shared: Shared) 
         found: list[tuple[int, bytes]] = []
         async with aclosing(log.follow(origin)) as pages:
             while len(found) < total:
-                page = await asyncio.wait_for(anext(pages), PATIENCE)
+                page = await soon(pages)
                 assert page.gap is None
                 found += [(entry.position.offset, entry.body) for entry in page.entries]
         return found
@@ -414,7 +421,7 @@ async def test_a_log_opens_also_where_producers_cannot_be_let_go_of(
     monkeypatch.setattr(RedisLog, "_forget_producers", refused)
     log = shared.log()
     await log.open()
-    await asyncio.wait_for(asked.wait(), 5)
+    await asyncio.wait_for(asked.wait(), PATIENCE)
     await log.append([event()])
 
 

@@ -17,9 +17,9 @@ import pytest
 
 from tests.contracts.log import event
 from tests.fakes import FakeJournal
-from tests.http.server import until
 from tests.redisserver import Redis
-from tests.tcpproxy import Proxy, tcp_proxy
+from tests.tcpproxy import Proxy
+from tests.waiting import until
 from tidewire.core.errors import ConfigurationError, LogAway, SpoolFull
 from tidewire.core.event import Event
 from tidewire.core.log import IdempotencyKey
@@ -295,12 +295,6 @@ def test_a_file_whose_making_was_interrupted_is_in_nobodys_way(tmp_path: Path) -
 
 def files(folder: Path) -> list[Path]:
     return list(folder.iterdir())
-
-
-@pytest.fixture
-def proxy(redis: Redis) -> Iterator[Proxy]:
-    with tcp_proxy(redis.port) as proxy:
-        yield proxy
 
 
 @pytest.fixture

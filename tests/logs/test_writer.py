@@ -2,12 +2,12 @@
 
 import asyncio
 import gc
-from collections.abc import Callable
 
 import pytest
 
 from tests.contracts.log import event, events
 from tests.fakes import FakeClock
+from tests.waiting import until
 from tidewire.core.event import Event
 from tidewire.core.log import IdempotencyKey
 from tidewire.core.position import Position
@@ -53,19 +53,8 @@ def commits() -> Commits:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def writer(commits: Commits, clock: FakeClock) -> Writer:
     return Writer(commits, clock)
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - nothing tells of it
-            await asyncio.sleep(0)
 
 
 def append(writer: Writer, batch: list[Event]) -> "asyncio.Task[list[Position]]":

@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 
 from tests.fakes import FakeClock, FakeJournal
-from tests.http.server import SECRET, Live, live, until
+from tests.http.server import SECRET, Live, live
+from tests.waiting import until
 from tidewire import Settings, Tidewire, Visit
 from tidewire.core.keeper import Keeper
 from tidewire.http.life import Node

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.fakes import FakeJournal
-from tests.http.server import until
 from tests.tcpproxy import Proxy
+from tests.waiting import until
 from tidewire.core.clock import Clock
 from tidewire.core.log import EventLog
 from tidewire.core.position import Edge

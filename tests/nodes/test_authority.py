@@ -6,9 +6,10 @@ import httpx
 import pytest
 
 from tests.fakes import FakeClock
-from tests.http.server import check_problem, streaming, until
+from tests.http.server import check_problem, streaming
 from tests.nodes.cluster import ADMIN, Cluster, Member
 from tests.tcpproxy import Proxy
+from tests.waiting import until
 
 
 async def token(member: Member, user: str = "ann", **params: Any) -> str:
@@ -95,7 +96,7 @@ async def test_a_changed_identity_reaches_open_streams_at_the_other_node(
     async with cluster.two() as (a, b), b.live.stream("ann", roles="OLD") as stream:
         await stream.block()
         await a.tidewire.update_identity("ann", roles=["NEW"])
-        await until(lambda: b.node.keeper.authority._changes != {}, 1.0)
+        await until(lambda: b.node.keeper.authority._changes != {})
         await a.live.publish(data="old", roles=["OLD"])
         await a.live.publish(data="new", roles=["NEW"])
         await a.live.publish(data="end")

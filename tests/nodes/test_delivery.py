@@ -7,8 +7,9 @@ from typing import Any
 import httpx
 
 from tests.fakes import FakeClock
-from tests.http.server import check_problem, streaming, until
+from tests.http.server import check_problem, streaming
 from tests.nodes.cluster import ADMIN, Cluster, Member
+from tests.waiting import until
 from tidewire import Event
 
 

@@ -7,10 +7,11 @@ from collections.abc import Callable
 import pytest
 
 from tests.fakes import FakeClock
-from tests.http.server import check_problem, live, until
+from tests.http.server import check_problem, live
 from tests.nodes.cluster import ADMIN, Cluster, Member
 from tests.redisserver import Redis
 from tests.tcpproxy import Proxy
+from tests.waiting import until
 from tidewire.http import life as life_module
 
 
@@ -43,7 +44,7 @@ async def test_a_node_is_healthy_degraded_while_redis_is_away_and_healthy_again(
     async with cluster.member(port=proxy.port) as a:
         assert (await status(a), await readyz(a)) == ("healthy", (200, "ready"))
         proxy.refuse()
-        await until(lambda: a.status == "degraded", 1.0)
+        await until(lambda: a.status == "degraded")
         assert (await status(a), await readyz(a)) == ("degraded", (200, "degraded"))
         answer = await a.http.post(
             "/api/realtime/publish", params=ADMIN, json={"type": "news", "data": 1}
@@ -117,7 +118,7 @@ async def test_a_node_whose_hub_hears_nothing_is_not_ready(
     cluster: Cluster, clock: FakeClock
 ) -> None:
     async with cluster.member(clock=clock) as a:
-        follower = a.node.hub._follower
+        follower = a.node.hub.follower._task
         assert follower is not None
         follower.cancel()
         await asyncio.wait([follower])
@@ -165,7 +166,7 @@ async def test_a_node_that_starts_while_redis_is_away_answers_503_and_serves_soo
         assert (health.status_code, health.json()["status"]) == (200, "unhealthy")
         assert (await running.http.get("/livez")).status_code == 200
         proxy.pass_on()
-        await until(lambda: tidewire.ready, 2.0)
+        await until(lambda: tidewire.ready)
         async with running.stream() as stream:
             assert (await stream.block()).event == "connected"
             await running.publish(data="x")

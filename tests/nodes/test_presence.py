@@ -4,16 +4,18 @@ go, and what an application and an operator are told of it."""
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.fakes import FakeClock
-from tests.http.server import Live, Stream, check_problem, until
+from tests.http.server import Live, Stream, check_problem
 from tests.nodes.cluster import ADMIN, Cluster, Member
 from tests.redisserver import Redis
 from tests.tcpproxy import Proxy
+from tests.waiting import until, until_told
 from tidewire.core.connections import IDLE_AFTER
 from tidewire.core.keeper import SWEEP_SECONDS
 from tidewire.core.presence import LEASE_SECONDS
@@ -181,7 +183,7 @@ async def test_a_node_that_goes_vanishes_at_once_and_its_clients_are_told_of_by_
             came, left = b.came, b.left
             await b.tidewire.drain()
             assert [block.event for block in await stream.to_end()] == ["disconnecting"]
-        await until(lambda: a.knows(), 1.0)
+        await until(lambda: a.knows())
         assert a.keeper.presence.elsewhere("ann") == 0
         assert [visit.reason for visit in left] == ["shutdown"]
         assert len(came) == 1
@@ -248,7 +250,7 @@ async def test_a_lost_node_that_comes_back_has_its_users_again(
         await until(lambda: not lost.keeper.hub.condition.degraded)
         clock.advance(2)
         await until(lambda: a.knows(lost))
-        await until(lambda: a.keeper.presence.elsewhere("ann") == 1, 2.0)
+        await until(lambda: a.keeper.presence.elsewhere("ann") == 1)
 
 
 async def test_when_redis_was_away_for_longer_than_a_lease_nobody_is_taken_for_lost(
@@ -330,10 +332,7 @@ async def test_monitor_and_metrics_tell_of_all_nodes_from_each_of_them(cluster: 
 
 
 async def _when(member: Member, good: Callable[[dict[str, Any]], bool], path: str) -> Any:
-    async with asyncio.timeout(5):
-        while not good(told := await member.get(path)):  # noqa: ASYNC110 - nothing tells of it
-            await asyncio.sleep(0.02)
-    return told
+    return await until_told(partial(member.get, path), good)
 
 
 async def test_a_node_that_went_is_in_no_figure(cluster: Cluster) -> None:

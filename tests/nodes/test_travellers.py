@@ -12,10 +12,10 @@ from typing import Final
 import pytest
 
 from tests.fakes import FakeJournal, FakeSink, live_readers
-from tests.http.server import until
 from tests.nodes.logs import Node, a_node, held
 from tests.redisserver import Redis
 from tests.tcpproxy import Proxy, tcp_proxy
+from tests.waiting import until, until_told
 from tidewire.core import notices
 from tidewire.core.clock import SystemClock
 from tidewire.core.control import LocalBus
@@ -24,7 +24,7 @@ from tidewire.core.event import Event
 from tidewire.core.hub import Hub
 from tidewire.core.keeper import Keeper
 from tidewire.core.log import IdempotencyKey
-from tidewire.core.position import Cursor, Position
+from tidewire.core.position import Cursor
 from tidewire.core.reader import Reader
 from tidewire.core.target import Identity
 from tidewire.transports.asgi import Message
@@ -239,17 +239,15 @@ class World:
             while traveller.at is None:
                 await traveller.open(self.random.choice(self.hubs))
         # What a black hole held back comes late, and may be an append.
-        async with asyncio.timeout(15):
-            while {hub.cursor for hub in self.hubs} != {Cursor(await self.head())}:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
-        with suppress(TimeoutError):
-            await until(lambda: not self.owed(), 5)
+        await until_told(self.all_is_heard)
+        # What is owed all the same, the checks that follow say.
+        with suppress(AssertionError):
+            await until(lambda: not self.owed())
 
-    async def head(self) -> Position:
-        while True:
-            with suppress(LogAway):
-                return await self.hubs[0].head()
-            await asyncio.sleep(0.01)
+    async def all_is_heard(self) -> bool:
+        with suppress(LogAway):
+            return {hub.cursor for hub in self.hubs} == {Cursor(await self.hubs[0].head())}
+        return False
 
     def owed(self) -> list[set[int]]:
         for traveller in self.travellers:

@@ -10,8 +10,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from tests.http.server import until
 from tests.outbox.postgres import Postgres
+from tests.waiting import until
 from tidewire.outbox import Outbox
 
 KINDS = ("sqlite", "asyncpg", "psycopg")

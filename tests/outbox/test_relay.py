@@ -11,9 +11,10 @@ from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import Session
 
-from tests.http.server import make_tidewire, until
+from tests.http.server import make_tidewire
 from tests.outbox.databases import Database, within
 from tests.outbox.postgres import Postgres, postgres
+from tests.waiting import until
 from tidewire import Event, Tidewire, TidewireError
 from tidewire.client import Unreachable
 from tidewire.core.errors import ConfigurationError, EventTooLarge, InvalidEvent

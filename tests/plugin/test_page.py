@@ -7,8 +7,10 @@ import pytest
 
 import tidewire.http.app
 import tidewire.pytest.recorder  # noqa: F401 - see test_plugin
+from tests.plugin.conftest import passes
 
 pytest_plugins = ["pytester"]
+pytestmark = pytest.mark.usefixtures("strict")
 
 PAGE = (Path(__file__).parents[2] / "docs" / "testing.md").read_text()
 BLOCKS: list[str] = re.findall(r"```python\n(.*?)```", PAGE, re.S)
@@ -26,18 +28,6 @@ def order():
     event = notification("Thank you", "It is on its way", users=[request.args["customer"]])
     return publisher.publish(event)
 """
-
-
-@pytest.fixture(autouse=True)
-def strict(pytester: pytest.Pytester) -> None:
-    pytester.makeini(
-        "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n"
-        "filterwarnings =\n    error\n    ignore:Using .httpx. with .starlette.testclient"
-    )
-
-
-def passes(pytester: pytest.Pytester, count: int) -> None:
-    pytester.runpytest("-p", "no:cacheprovider", "-q").assert_outcomes(passed=count)
 
 
 def test_the_tests_of_the_page_pass(pytester: pytest.Pytester) -> None:

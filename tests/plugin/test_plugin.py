@@ -9,8 +9,10 @@ import pytest
 # What a run within this one imports is forgotten after it: half of it would be there twice.
 import tidewire.http.app
 import tidewire.pytest.recorder  # noqa: F401
+from tests.plugin.conftest import passes
 
 pytest_plugins = ["pytester"]
+pytestmark = pytest.mark.usefixtures("strict")
 
 SHOP = """
 from fastapi import FastAPI
@@ -33,19 +35,6 @@ import shop
 def tidewire():
     return shop.tidewire
 """
-
-
-@pytest.fixture(autouse=True)
-def strict(pytester: pytest.Pytester) -> None:
-    pytester.makeini(
-        "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n"
-        # Starlette's test client would like to be installed with another package.
-        "filterwarnings =\n    error\n    ignore:Using .httpx. with .starlette.testclient"
-    )
-
-
-def passes(pytester: pytest.Pytester, count: int) -> None:
-    pytester.runpytest("-p", "no:cacheprovider", "-q").assert_outcomes(passed=count)
 
 
 def test_a_synchronous_test_watches_an_application_through_its_test_client(

@@ -6,26 +6,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
-Value = TypeVar("Value")
+from tests.waiting import PATIENCE
+from tests.waiting import wait_until as until
+
+__all__ = ["COMMAND", "Process", "clean_environment", "running", "until", "url_in"]
 
 COMMAND = str(Path(sys.executable).parent / "tidewire")
 LISTENING = re.compile(r"(https?://[0-9.]+:[0-9]+)")
-
-
-def until(found: Callable[[], Value | None], seconds: float = 10.0) -> Value:
-    """Waits for a condition and returns what it found."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = found()
-        if value:
-            return value
-        time.sleep(0.01)
-    raise AssertionError(f"did not come within {seconds} s")
 
 
 class Process:
@@ -50,17 +41,18 @@ class Process:
     def output(self) -> str:
         return self.path.read_text(errors="replace")
 
-    def until(self, text: str, seconds: float = 10.0) -> str:
+    def until(self, text: str, seconds: float = PATIENCE) -> str:
         """Waits until the output has a text; returns the output."""
 
-        def found() -> str | None:
+        def found() -> str:
+            ended = self.popen.poll()
             output = self.output
             if text in output:
                 return output
-            assert self.popen.poll() is None, f"ended with {self.popen.returncode}: {output}"
-            return None
+            assert ended is None, f"ended with {ended}: {output}"
+            return ""
 
-        return until(found, seconds)
+        return until(found, seconds, lambda: f"{text!r} in {self.output}")
 
     def stop(self, sign: int = signal.SIGTERM, seconds: float = 15.0) -> float:
         """Sends a signal and waits for the end; returns how many seconds it took."""
@@ -98,7 +90,7 @@ def clean_environment(folder: Path, **more: str) -> dict[str, str]:
     return {**kept, "XDG_RUNTIME_DIR": str(folder), "COLUMNS": "200", **more}
 
 
-def url_in(process: Process, seconds: float = 20.0) -> str:
+def url_in(process: Process, seconds: float = PATIENCE) -> str:
     """The address that a server printed."""
     match = LISTENING.search(process.until("listens on", seconds))
     assert match is not None

@@ -6,29 +6,23 @@ import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from urllib.parse import urlsplit
+
+from tests.serve.wire import Received
 
 GOODBYE = re.compile(rb"event: disconnecting\ndata: (\{.*\})\nretry: ([0-9]+)\n")
 
 
-@dataclass
-class RawStream:
+class RawStream(Received):
     """One stream: the answer as it came, chunk sizes included."""
 
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-    received: bytearray = field(default_factory=bytearray)
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        super().__init__()
+        self.reader = reader
+        self.writer = writer
 
-    async def until(self, text: bytes) -> None:
-        while text not in self.received:
-            data = await asyncio.wait_for(self.reader.read(65536), 10)
-            assert data, f"ended before {text!r} came: {bytes(self.received[-300:])!r}"
-            self.received += data
-
-    async def to_the_end(self) -> None:
-        while data := await asyncio.wait_for(self.reader.read(65536), 10):
-            self.received += data
+    async def _read(self, size: int) -> bytes:
+        return await self.reader.read(size)
 
     @property
     def reconnect_after(self) -> int:

@@ -6,7 +6,8 @@ from pathlib import Path
 import httpx
 
 from tests.serve.conftest import DevServer
-from tests.serve.processes import COMMAND, clean_environment, running, until, url_in
+from tests.serve.processes import COMMAND, clean_environment, running, url_in
+from tests.waiting import wait_until
 
 SECRET = "a-secret-of-these-tests-0123456789-0123456789"
 APP = """
@@ -38,9 +39,9 @@ def test_requests_are_written_when_they_end_and_streams_when_they_open_too(
         with http.stream("GET", "/api/sse", params={"userId": "al ice", "types": "a,b"}) as stream:
             next(stream.iter_raw())
             opened = '127.0.0.1 al%20ice "GET /api/sse?userId=al+ice&types=a%2Cb" 200 opened'
-            until(lambda: opened in lines(dev_server.process.output))
+            wait_until(lambda: opened in lines(dev_server.process.output))
     closed = re.compile(re.escape(opened.removesuffix("opened")) + r"[0-9]+\.[0-9] ms")
-    until(lambda: any(map(closed.fullmatch, lines(dev_server.process.output))))
+    wait_until(lambda: any(map(closed.fullmatch, lines(dev_server.process.output))))
     written = lines(dev_server.process.output)
     assert re.fullmatch(r'127\.0\.0\.1 - "GET /livez" 200 [0-9]+\.[0-9] ms', written[0])
     assert re.fullmatch(
@@ -62,7 +63,7 @@ def test_an_application_of_ones_own_is_written_without_secrets_too(tmp_path: Pat
             headers={"cookie": "session=hunter2", "authorization": "Bearer hunter2"},
             trust_env=False,
         )
-        until(lambda: len(lines(process.output)) == 2)
+        wait_until(lambda: len(lines(process.output)) == 2)
         assert "asked with token=[redacted]" in process.output
         assert "hunter2" not in process.output
         assert SECRET not in process.output
@@ -75,5 +76,5 @@ def test_nobody_on_this_machine_says_who_the_client_is(dev_server: DevServer) ->
         headers={"x-forwarded-for": "203.0.113.9", "x-forwarded-proto": "https"},
         trust_env=False,
     )
-    until(lambda: lines(dev_server.process.output))
+    wait_until(lambda: lines(dev_server.process.output))
     assert lines(dev_server.process.output)[0].startswith("127.0.0.1 alice ")

@@ -22,8 +22,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from tests.fakes import FakeClock
-from tests.http.server import Live, client, live, make_tidewire, serving, until
+from tests.http.server import Live, client, live, make_tidewire, serving
 from tests.serve.wire import Peer, answer_in, dechunk, peer, stream_on
+from tests.waiting import until
 from tidewire import Event, Tidewire, Visit
 from tidewire.core.connections import Connection
 from tidewire.serve.direct import DirectSink, Streams
@@ -348,7 +349,7 @@ async def test_under_whatever_middleware_each_event_comes_once_and_the_end_is_pr
             assert await is_direct(tidewire) is expected
         for number in range(50):
             await tidewire.publish(Event("news", number))
-        await stream.until(b'"data":49')
+        await stream.until_data(49)
         await tidewire.drain()
         await stream.to_the_end()
     answer = stream.answer
@@ -392,7 +393,7 @@ async def test_within_another_application_it_is_handed_over_too(
     ):
         assert await is_direct(tidewire)
         await tidewire.publish(Event("news", 1))
-        await stream.until(b'"data":1')
+        await stream.until_data(1)
         await tidewire.drain()
         await stream.to_the_end()
         assert stream.answer.blocks[-1].event == "disconnecting"
@@ -425,7 +426,7 @@ async def test_the_call_of_the_application_returns_and_the_closing_call_comes_at
         async with stream_on(url) as stream:
             await until(lambda: bool(happened))
             await tidewire.publish(Event("news", 1))
-            await stream.until(b'"data":1')
+            await stream.until_data(1)
             assert happened == ["returned"]
         await until(lambda: happened == ["returned", "ended"])
         assert b"late" not in stream.received
@@ -573,7 +574,7 @@ async def test_a_request_that_came_with_the_streams_is_answered_after_it(server:
         await found.until(b"\n\n")
         assert not await is_direct(server.tidewire)
         await server.publish("news", 1)
-        await found.until(b'"data":1')
+        await found.until_data(1)
         await server.tidewire.drain()
         await found.to_the_end()
     stream = dechunk(found.answer.rest)
@@ -585,7 +586,7 @@ async def test_a_request_that_comes_on_an_open_stream_is_not_heard(server: Live)
     async with stream_on(server.url) as stream:
         await stream.ask("/livez")
         await server.publish("news", 1)
-        await stream.until(b'"data":1')
+        await stream.until_data(1)
         assert bytes(stream.received).count(b"HTTP/1.1") == 1
 
 
@@ -597,7 +598,7 @@ async def test_so_much_input_is_passed_over_and_more_ends_the_stream(server: Liv
         (connection,) = await connections(server.tidewire)
         await stream.send(b"x" * 4096)
         await server.publish("news", 1)
-        await stream.until(b'"data":1')
+        await stream.until_data(1)
         await stream.send(b"x")
         await stream.to_the_end()
         assert dechunk(stream.answer.rest).ended
@@ -674,7 +675,7 @@ async def test_the_bytes_are_those_of_the_portable_stream() -> None:
                     await tidewire.publish([Event("x", "y" * 3000)] * 2)
                 await tidewire.publish(Event("x", "live"))
                 for each in both:
-                    await each.until(b'"data":"live"')
+                    await each.until_data("live")
                 clock.advance(1000)
                 for each in both:
                     await each.until(b'"type":"ping"')
@@ -715,8 +716,7 @@ async def test_streams_of_every_kind_are_served_side_by_side() -> None:
             await tidewire.publish(Event("news", number))
         await tidewire.publish(Event("news", "end"))
         for each in (one, two, three, four):
-            await each.until(b'"data":"end"')
-            await each.until(b"\n\n" if each is two else b"\n\n\r\n")
+            await each.until_data("end")
             assert [block.data for block in each.answer.blocks][1:] == [*range(20), "end"]
         await tidewire.drain()
         for each in (one, two, four):

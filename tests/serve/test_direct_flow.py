@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from tests.fakes import FakeClock, FakeJournal
-from tests.http.server import Live, live, make_tidewire, until
+from tests.http.server import Live, live, make_tidewire
 from tests.serve.wire import Peer, dechunk, stream_on
+from tests.waiting import until
 from tidewire import Event
 from tidewire.core.connections import Connection, ConnectionState
 from tidewire.core.frame import NAMED
@@ -98,12 +99,12 @@ async def test_who_does_not_read_falls_behind_costs_little_and_delays_nobody(ser
         for _ in range(20):
             await server.tidewire.publish([Event("news", data)] * 100)
         await server.tidewire.publish(Event("news", "end"))
-        await other.until(b'"data":"end"')
+        await other.until_data("end")
         wanted = [data] * (published + 2000) + ["end"]
         assert payloads(other) == wanted
         assert buffered(connection) == at_rest
         assert connection.reader.state is ReaderState.BEHIND
-        await sleeper.until(b'"data":"end"')
+        await sleeper.until_data("end")
         assert payloads(sleeper) == wanted
         await until(lambda: connection.reader.state is ReaderState.LIVE)
 

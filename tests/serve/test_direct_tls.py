@@ -1,7 +1,6 @@
 """`tidewire serve` over TLS: the options, and streams that are written to through it."""
 
 import asyncio
-import datetime
 import re
 import signal
 import ssl
@@ -9,18 +8,18 @@ import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives import serialization
 
+from tests.doctor.certificates import certify
 from tests.serve.processes import COMMAND, Process, running, url_in
-from tests.serve.wire import Answer, answer_in, dechunk
+from tests.serve.streams import RawStream
+from tests.serve.wire import dechunk
 from tidewire.core.errors import ConfigurationError
 from tidewire.serve.tls import Certificate, certificate
 
@@ -36,39 +35,15 @@ app = tidewire.app
 """
 
 
-def write_pair(folder: Path, name: str) -> Certificate:
-    """Makes a certificate that vouches for itself, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    certfile, keyfile = folder / f"{name}.pem", folder / f"{name}.key"
-    certfile.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    keyfile.write_bytes(private(key, serialization.NoEncryption()))
-    return Certificate(str(certfile), str(keyfile))
-
-
-def private(
-    key: ec.EllipticCurvePrivateKey, encryption: serialization.KeySerializationEncryption
-) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption
-    )
+def make_pair(folder: Path) -> Certificate:
+    folder.mkdir()
+    made = certify(folder, began=timedelta(days=1), ends=timedelta(days=1))
+    return Certificate(made.certfile, made.keyfile)
 
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Certificate:
-    return write_pair(tmp_path, "ours")
+    return make_pair(tmp_path / "ours")
 
 
 def options(pair: Certificate) -> list[str]:
@@ -93,40 +68,15 @@ def served(tmp_path: Path, env: dict[str, str], pair: Certificate) -> Iterator[S
         yield Served(process, url_in(process), trusting(pair))
 
 
-class Stream:
-    """A stream over TLS. What is not asked for is not read: little is held before the peer."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
-        self.received = bytearray()
-
-    async def read(self) -> bytes:
-        data = await asyncio.wait_for(self.reader.read(65536), 10)
-        self.received += data
-        return data
-
-    async def until(self, text: bytes) -> None:
-        while text not in self.received[-200_000:]:
-            assert await self.read()
-
-    async def to_the_end(self) -> None:
-        while await self.read():
-            pass
-
-    @property
-    def answer(self) -> Answer:
-        return answer_in(bytes(self.received))
-
-
 @asynccontextmanager
-async def stream_on(served: Served, user: str) -> AsyncIterator[Stream]:
+async def stream_on(served: Served, user: str) -> AsyncIterator[RawStream]:
+    """A stream over TLS. What is not asked for is not read: little is held before the peer."""
     address = urlsplit(served.url)
     reader, writer = await asyncio.open_connection(
         address.hostname, address.port, ssl=served.trust, server_hostname="localhost", limit=2048
     )
     writer.write(f"GET /api/sse?userId={user} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-    stream = Stream(reader, writer)
+    stream = RawStream(reader, writer)
     try:
         await stream.until(b"\n\n")
         yield stream
@@ -135,18 +85,16 @@ async def stream_on(served: Served, user: str) -> AsyncIterator[Stream]:
 
 
 async def publish(served: Served, *payloads: str) -> None:
-    # The host of the URL is an address, and the certificate is for a name.
     async with httpx.AsyncClient(verify=served.trust, trust_env=False) as http:
-        port = urlsplit(served.url).port
         answer = await http.post(
-            f"https://localhost:{port}/api/realtime/publish",
+            f"{served.url}/api/realtime/publish",
             params={"userId": "p", "permissions": "publish"},
             json={"events": [{"type": "news", "data": data} for data in payloads]},
         )
         assert answer.status_code == 200, answer.text
 
 
-def payloads_in(stream: Stream) -> list[str]:
+def payloads_in(stream: RawStream) -> list[str]:
     return [block.data for block in stream.answer.blocks if block.event == "news"]
 
 
@@ -160,13 +108,12 @@ async def test_a_large_backlog_comes_whole_to_who_reads_and_to_who_reads_late(
             await publish(served, *wanted[start : start + 200])
         await publish(served, "end")
         for stream in (other, sleeper):
-            await stream.until(b'"data":"end"')
-            await stream.until(b"\n\n\r\n")
+            await stream.until_data("end")
             assert payloads_in(stream) == [*wanted, "end"]
         # Both are live again.
         await publish(served, "live")
         for stream in (other, sleeper):
-            await stream.until(b'"data":"live"')
+            await stream.until_data("live")
 
 
 async def test_who_goes_down_says_goodbye_over_tls_and_waits_for_no_sleeper(
@@ -176,7 +123,7 @@ async def test_who_goes_down_says_goodbye_over_tls_and_waits_for_no_sleeper(
         for _ in range(3):
             await publish(served, *["x" * 10_000] * 200)
         await publish(served, "end")
-        await other.until(b'"data":"end"')
+        await other.until_data("end")
         stopping = asyncio.create_task(asyncio.to_thread(served.process.stop, signal.SIGTERM))
         await other.to_the_end()
         assert dechunk(other.answer.rest).ended
@@ -206,11 +153,16 @@ async def test_workers_and_reload_serve_over_tls_too(
 def test_the_options_go_together_and_what_is_wrong_is_named(
     tmp_path: Path, pair: Certificate
 ) -> None:
-    other = write_pair(tmp_path, "other")
+    other = make_pair(tmp_path / "other")
     key = serialization.load_pem_private_key(Path(pair.keyfile).read_bytes(), None)
-    assert isinstance(key, ec.EllipticCurvePrivateKey)
     locked, empty = tmp_path / "locked.key", tmp_path / "empty.pem"
-    locked.write_bytes(private(key, serialization.BestAvailableEncryption(b"a passphrase")))
+    locked.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"a passphrase"),
+        )
+    )
     empty.write_bytes(b"")
     nowhere = str(tmp_path / "nowhere.pem")
     assert certificate(None, None) is None
@@ -223,7 +175,7 @@ def test_the_options_go_together_and_what_is_wrong_is_named(
         (str(empty), pair.keyfile, r"no certificate in .*empty.pem \(--ssl-certfile\)"),
         (pair.certfile, str(empty), r"no private key in .*empty.pem \(--ssl-keyfile\)"),
         (pair.certfile, str(locked), r"locked.key \(--ssl-keyfile\) has a passphrase"),
-        (pair.certfile, other.keyfile, r"other.key \(--ssl-keyfile\) is not that of the cert"),
+        (pair.certfile, other.keyfile, r"other/key.pem \(--ssl-keyfile\) is not that of the cert"),
     ):
         with pytest.raises(ConfigurationError, match=told):
             certificate(certfile, keyfile)

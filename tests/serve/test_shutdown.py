@@ -4,9 +4,9 @@ import asyncio
 import signal
 import socket
 import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -15,8 +15,11 @@ import pytest
 from tests.serve.conftest import DevServer
 from tests.serve.processes import COMMAND, Process, running, url_in
 from tests.serve.streams import open_stream, open_streams
+from tests.waiting import until_told
 
 BIN = Path(sys.executable).parent
+AT_ONCE = 10.0
+"""Seconds. Whoever waited for a stream to end by itself would wait for ever."""
 APP = """
 from tidewire import Tidewire
 
@@ -58,7 +61,7 @@ async def test_sigterm_ends_streams_as_ctrl_c_does(dev_server: DevServer) -> Non
     async with open_streams(dev_server.url, 1) as (stream,), stopped(dev_server.process) as took:
         await stream.to_the_end()
     assert stream.reconnect_after == 250
-    assert took[0] < 2
+    assert took[0] < AT_ONCE
 
 
 async def test_a_peer_that_does_not_read_does_not_delay_the_end(dev_server: DevServer) -> None:
@@ -74,7 +77,7 @@ async def test_a_peer_that_does_not_read_does_not_delay_the_end(dev_server: DevS
         assert answer.status_code == 200
         async with stopped(dev_server.process, signal.SIGINT) as took:
             pass
-    assert took[0] < 2
+    assert took[0] < AT_ONCE
 
 
 async def test_a_held_poll_is_answered_when_the_server_goes_down(dev_server: DevServer) -> None:
@@ -83,10 +86,10 @@ async def test_a_held_poll_is_answered_when_the_server_goes_down(dev_server: Dev
         poll = asyncio.create_task(http.get("/api/realtime/polling", params=params))
         # The stream was asked for later; once it is open, the poll is held.
         async with open_streams(dev_server.url, 1), stopped(dev_server.process) as took:
-            answer = await asyncio.wait_for(poll, 5)
+            answer = await asyncio.wait_for(poll, 20)
         assert answer.status_code == 200
         assert answer.json()["events"] == []
-    assert took[0] < 2
+    assert took[0] < AT_ONCE
 
 
 async def test_reload_with_an_open_stream_ends_it_and_serves_the_new_code(
@@ -102,13 +105,11 @@ async def test_reload_with_an_open_stream_ends_it_and_serves_the_new_code(
             module.write_text(APP + added)
             await stream.to_the_end()
             assert stream.reconnect_after == 250
-        began = time.monotonic()
-        async with httpx.AsyncClient(base_url=url, timeout=10) as http:
-            while (await http.get("/new")).status_code != 200:
-                assert time.monotonic() - began < 10
+        async with httpx.AsyncClient(base_url=url, timeout=20) as http:
+            await until_told(partial(http.get, "/new"), lambda told: told.status_code == 200)
         async with stopped(server, signal.SIGINT) as took:
             pass
-        assert took[0] < 2
+        assert took[0] < AT_ONCE
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ async def test_servers_that_cancel_what_is_left_let_streams_say_goodbye(
         async with open_streams(url, 3) as streams, stopped(server) as took:
             await asyncio.gather(*(stream.to_the_end() for stream in streams))
         assert sorted(stream.reconnect_after for stream in streams) == [250, 252, 254]
-        assert took[0] < 5
+        assert took[0] < AT_ONCE
         assert "tidewire" not in server.output
 
 
@@ -148,7 +149,7 @@ async def test_granian_tells_nobody_and_its_kill_timeout_bounds_the_end(
                 with suppress(ConnectionError):
                     await stream.to_the_end()
                 assert b"disconnecting" not in stream.received
-        assert took[0] < 5
+        assert took[0] < AT_ONCE
 
 
 def free_port() -> int:
@@ -158,13 +159,13 @@ def free_port() -> int:
 
 async def reachable(server: Process, port: int) -> str:
     url = f"http://127.0.0.1:{port}"
-    began = time.monotonic()
     async with httpx.AsyncClient(base_url=url) as http:
-        while True:
+
+        async def serves() -> bool:
             assert server.popen.poll() is None, server.output
-            try:
-                if (await http.get("/livez")).status_code == 200:
-                    return url
-            except httpx.TransportError:
-                assert time.monotonic() - began < 20, server.output
-                await asyncio.sleep(0.05)
+            with suppress(httpx.TransportError):
+                return (await http.get("/livez")).status_code == 200
+            return False
+
+        await until_told(serves, what=lambda: server.output)
+    return url

@@ -1,6 +1,7 @@
 """Clients that look at an HTTP answer as it stands on the wire, and read only when told to."""
 
 import asyncio
+import json
 import re
 import socket
 import struct
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from tests.http.server import Block
+from tests.waiting import PATIENCE
 
 SIZE_LINE = re.compile(rb"([0-9a-f]+)\r\n")
 
@@ -59,7 +61,7 @@ class Dechunked:
 
 def dechunk(data: bytes) -> Dechunked:
     """Takes chunks apart; whatever RFC 9112 section 7.1 does not know is an error."""
-    body = b""
+    parts: list[bytes] = []
     at = 0
     while at < len(data):
         line = SIZE_LINE.match(data, at)
@@ -70,18 +72,55 @@ def dechunk(data: bytes) -> Dechunked:
         end = data[start + size : start + size + 2]
         assert b"\r\n".startswith(end), f"no end of a chunk: {data[at : at + 100]!r}"
         if size == 0 and end == b"\r\n":
-            return Dechunked(body, ended=True, rest=data[start + 2 :])
-        body += data[start : start + size]
+            return Dechunked(b"".join(parts), ended=True, rest=data[start + 2 :])
+        parts.append(data[start : start + size])
         at = start + size + 2
-    return Dechunked(body, ended=False)
+    return Dechunked(b"".join(parts), ended=False)
 
 
-class Peer:
+class Received:
     """A connection that is read by hand; ``received`` holds every byte that came."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        self.sock = sock
+    def __init__(self) -> None:
         self.received = bytearray()
+
+    async def read(self, size: int = 65536) -> bytes:
+        """Reads what there is, up to a size; nothing at the end."""
+        data = await asyncio.wait_for(self._read(size), PATIENCE)
+        self.received += data
+        return data
+
+    async def _read(self, size: int) -> bytes:
+        raise NotImplementedError
+
+    async def until(self, text: bytes, start: int = 0) -> int:
+        """Reads until a text has come, and returns where it begins; what stands before a start
+        is not looked at."""
+        while (found := self.received.find(text, start)) < 0:
+            start = max(start, len(self.received) - len(text) + 1)
+            assert await self.read(), f"ended before {text!r}: {self.received[-300:]!r}"
+        return found
+
+    async def until_data(self, data: object) -> None:
+        """Reads until an event with this data has come, to its last byte."""
+        found = await self.until(b'"data":' + json.dumps(data).encode())
+        await self.until(b"\n\n", found)
+
+    async def to_the_end(self, size: int = 65536) -> None:
+        while await self.read(size):
+            pass
+
+    @property
+    def answer(self) -> Answer:
+        return answer_in(bytes(self.received))
+
+
+class Peer(Received):
+    """One that reads and writes a socket."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__()
+        self.sock = sock
 
     async def send(self, data: bytes) -> None:
         await asyncio.get_running_loop().sock_sendall(self.sock, data)
@@ -94,24 +133,8 @@ class Peer:
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in more.items()]
         await self.send("\r\n".join([*lines, "", ""]).encode())
 
-    async def read(self, size: int = 65536) -> bytes:
-        """Reads what there is, up to a size; nothing at the end."""
-        loop = asyncio.get_running_loop()
-        data = await asyncio.wait_for(loop.sock_recv(self.sock, size), 10)
-        self.received += data
-        return data
-
-    async def until(self, text: bytes, size: int = 65536) -> None:
-        while text not in self.received:
-            assert await self.read(size), f"ended before {text!r}: {self.received[-300:]!r}"
-
-    async def to_the_end(self, size: int = 65536) -> None:
-        while await self.read(size):
-            pass
-
-    @property
-    def answer(self) -> Answer:
-        return answer_in(bytes(self.received))
+    async def _read(self, size: int) -> bytes:
+        return await asyncio.get_running_loop().sock_recv(self.sock, size)
 
     def half_close(self) -> None:
         self.sock.shutdown(socket.SHUT_WR)

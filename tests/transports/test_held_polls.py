@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.fakes import FakeClock, FakeJournal
+from tests.waiting import until
 from tidewire.core.admission import Caps
 from tidewire.core.control import ChangeIdentity, LocalBus, Revoke
 from tidewire.core.errors import RevokedCredential
@@ -31,8 +32,8 @@ class House:
     async def held(self, identity: Identity, *, wait: float = 60) -> "asyncio.Task[PollAnswer]":
         request = PollRequest(since=Cursor(self.hub.position), wait=wait)
         task = asyncio.create_task(poll(self.keeper, identity, request, stays))
-        while not len(self.keeper.connections):  # noqa: ASYNC110 - nothing sets an event for it
-            await asyncio.sleep(0)
+        # Some are over as soon as they have begun.
+        await until(lambda: len(self.keeper.connections) or task.done())
         return task
 
     async def publish(self, event: Event) -> None:

@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from tests.http.server import SECRET, Live, Stream, check_problem, live, make_tidewire, streaming
+from tests.waiting import until
 from tidewire.auth.tokens import Tokens
 from tidewire.core.clock import SystemClock
 
@@ -163,9 +164,7 @@ async def seen() -> AsyncIterator[Seen]:
                 name: asyncio.create_task(poll(server, who, since=start, wait=30, limit=500))
                 for name, who in WHO.items()
             }
-            async with asyncio.timeout(10):
-                while len(keeper.connections) < 2 * len(WHO):  # noqa: ASYNC110
-                    await asyncio.sleep(0.002)
+            await until(lambda: len(keeper.connections) == 2 * len(WHO))
             await publish(server)
             for name, stream in streams.items():
                 found.live[name] = await read(stream)
