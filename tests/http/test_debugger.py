@@ -7,12 +7,11 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
-from starlette.applications import Starlette
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import HTTPConnection
 
 import tidewire
+from tests.http.embedding import included, mounted
 from tests.http.server import Live, check_problem, client, live, make_tidewire, serving
 from tidewire import Identity, Settings, Tidewire
 
@@ -201,18 +200,6 @@ def test_all_that_it_is_made_of_is_named_relatively_and_is_there() -> None:
             assert found.is_file() or found == (FOLDER / "../../tidewire.js").resolve()
 
 
-def included(tidewire: Tidewire) -> Any:
-    app = FastAPI(lifespan=tidewire.lifespan)
-    app.include_router(tidewire.router, prefix="/live")
-    return app
-
-
-def mounted(tidewire: Tidewire) -> Any:
-    app = Starlette()
-    app.mount("/live", tidewire.app)
-    return app
-
-
 @pytest.mark.parametrize("embed", [included, mounted])
 async def test_it_is_there_where_tidewire_is_part_of_another_application(embed: Any) -> None:
     async with serving(embed(make_tidewire())) as url, client(url) as http:
@@ -237,17 +224,7 @@ async def test_it_may_be_compressed_on_its_way() -> None:
         assert answer.content == (FOLDER / "main.js").read_bytes()
 
 
-async def test_its_files_are_read_once_and_not_before_somebody_asks(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    reads = []
-    read_bytes = Path.read_bytes
-
-    def counted(path: Path) -> bytes:
-        reads.append(path)
-        return read_bytes(path)
-
-    monkeypatch.setattr(Path, "read_bytes", counted)
+async def test_its_files_are_read_once_and_not_before_somebody_asks(reads: list[Path]) -> None:
     module = FOLDER / "main.js"
     async with live(make_tidewire()) as server:
         await server.http.get("/livez")

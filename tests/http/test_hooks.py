@@ -17,9 +17,10 @@ def connection() -> Connection:
 
 async def test_the_end_of_a_stream_is_told_after_its_beginning_however_long_that_takes() -> None:
     told: list[tuple[str, str | None]] = []
-    go_on = asyncio.Event()
+    began, go_on = asyncio.Event(), asyncio.Event()
 
     async def arrived(visit: Visit) -> None:
+        began.set()
         await go_on.wait()
         told.append(("arrived", visit.reason))
 
@@ -30,7 +31,7 @@ async def test_the_end_of_a_stream_is_told_after_its_beginning_however_long_that
     it = connection()
     hooks.connected(it)
     hooks.disconnected(it)
-    await asyncio.sleep(0)
+    await began.wait()
     assert told == []
     go_on.set()
     await hooks.close()

@@ -7,13 +7,11 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
-from starlette.applications import Starlette
 from starlette.middleware.gzip import GZipMiddleware
 
 import tidewire
+from tests.http.embedding import included, mounted
 from tests.http.server import Live, check_problem, client, live, make_tidewire, serving
-from tidewire import Tidewire
 
 FILE = Path(tidewire.__file__).parent / "http" / "static" / "tidewire.js"
 PAGE = "https://app.example.com"
@@ -101,18 +99,6 @@ async def test_nothing_can_be_done_to_it(server: Live) -> None:
     assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
 
 
-def included(tidewire: Tidewire) -> Any:
-    app = FastAPI(lifespan=tidewire.lifespan)
-    app.include_router(tidewire.router, prefix="/live")
-    return app
-
-
-def mounted(tidewire: Tidewire) -> Any:
-    app = Starlette()
-    app.mount("/live", tidewire.app)
-    return app
-
-
 @pytest.mark.parametrize("embed", [included, mounted])
 async def test_it_is_there_where_tidewire_is_part_of_another_application(embed: Any) -> None:
     async with serving(embed(make_tidewire())) as url, client(url) as http:
@@ -134,17 +120,7 @@ async def test_it_may_be_compressed_on_its_way() -> None:
         assert head.headers["content-length"] == answer.headers["content-length"]
 
 
-async def test_the_file_is_read_once_and_not_before_somebody_asks(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    reads = []
-    read_bytes = Path.read_bytes
-
-    def counted(path: Path) -> bytes:
-        reads.append(path)
-        return read_bytes(path)
-
-    monkeypatch.setattr(Path, "read_bytes", counted)
+async def test_the_file_is_read_once_and_not_before_somebody_asks(reads: list[Path]) -> None:
     async with live(make_tidewire()) as server:
         await server.http.get("/livez")
         assert FILE not in reads

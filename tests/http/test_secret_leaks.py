@@ -48,6 +48,7 @@ ENDPOINTS: Final = (
     ("GET", "/livez"),
     ("GET", "/readyz"),
     ("GET", "/openapi.json"),
+    ("GET", "/docs"),
     ("GET", "/api/nothing"),
     ("PUT", "/api/sse"),
     ("POST", "/api/realtime/publish"),

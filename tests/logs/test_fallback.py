@@ -317,7 +317,8 @@ class Doubt:
     async def commit(self, producer: str, batches: Sequence[Batch]) -> Any:
         await RedisLog.commit(self.node.log.log, producer, batches)
         await until(lambda: self.node.log.log.hearing.find(producer, batches[-1].last) is not None)
-        await asyncio.sleep(0.01)
+        # And has been yielded to who follows.
+        await until(lambda: self.node.log._unheard.heard(producer) >= batches[-1].last)
         raise LogAway("The answer was lost.", in_doubt=True)
 
 
@@ -394,7 +395,7 @@ async def test_a_publish_that_was_repeated_here_is_yielded_once_when_redis_goes(
     head = (await shared.read(Edge.LATEST)).head
     async with aclosing(node.log.follow(head)) as pages:
         hearing = asyncio.create_task(soon(pages))
-        await asyncio.sleep(0)
+        await until(lambda: node.log._unheard.is_followed)
         first = await shared.append([event(1)], key=KEY)
         assert await node.log.append([event(1)], key=KEY) == first
         assert [entry.id for entry in (await hearing).entries] == ids(first)
@@ -565,7 +566,7 @@ async def test_what_is_accepted_and_never_heard_is_bounded_and_such_a_node_is_no
         log, hearing = node.log, node.log.log.hearing
         async with aclosing(log.follow((await log.read(Edge.LATEST)).head)) as pages:
             first = asyncio.create_task(soon(pages))
-            await asyncio.sleep(0)
+            await until(lambda: log._unheard.is_followed)
             await hearing.close()
             hearing.away = LogAway("deaf")
             hearing.away_since = time.monotonic() - fallback_module.DEAF_SECONDS

@@ -20,6 +20,7 @@ from tidewire.http.routes.figures import add_figure_routes
 from tidewire.http.routes.module import add_module_route
 from tidewire.http.routes.probes import add_probe_routes
 from tidewire.http.routes.publishing import add_publishing_routes
+from tidewire.http.routes.reference import add_reference_route
 from tidewire.http.routes.streams import add_stream_routes
 from tidewire.http.routes.tokens import add_token_routes
 from tidewire.http.service import Service
@@ -62,7 +63,7 @@ class Tidewire(Service):
             version=__version__,
             description="Realtime events that always arrive.",
             lifespan=self.lifespan,
-            # Their assets would come from another host.
+            # Their assets would come from another host; there is a page of our own.
             docs_url=None,
             redoc_url=None,
             exception_handlers={HTTPException: exception_answer(self.journal, self.measures)},
@@ -71,6 +72,7 @@ class Tidewire(Service):
             # Whether anybody traces is looked for at each request, if it is not said here.
             telemetry=None if _is_traced() else NO_TELEMETRY,
         )
+        add_reference_route(app, self)
         app.add_middleware(Cors, origins=self.gate.origins)
         return app
 

@@ -1,6 +1,6 @@
 """Bodies of requests: read within their limit, and turned into events."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Final, Literal, TypeVar, cast
 
@@ -95,21 +95,25 @@ def publish_schema() -> dict[str, Any]:
     return {"oneOf": [event, batch]}
 
 
-def body_schema(schema: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def body_schema(schema: Callable[[], dict[str, Any]], *headers: dict[str, Any]) -> dict[str, Any]:
     """A required JSON body, as FastAPI's ``openapi_extra`` takes it. Its schema is made when
-    somebody asks for the document."""
+    somebody asks for the document. ``headers``: parameters beside it."""
     # FastAPI says that it takes a dict, and only looks at its items.
-    return cast(dict[str, Any], _Described(schema))
+    return cast(dict[str, Any], _Described(schema, headers))
 
 
 class _Described(Mapping[str, Any]):
-    def __init__(self, schema: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self, schema: Callable[[], dict[str, Any]], headers: Sequence[dict[str, Any]]
+    ) -> None:
         self._schema = schema
+        self._headers = headers
 
     @cached_property
     def _described(self) -> dict[str, Any]:
         content = {"application/json": {"schema": self._schema()}}
-        return {"requestBody": {"required": True, "content": content}}
+        body = {"requestBody": {"required": True, "content": content}}
+        return {"parameters": list(self._headers), **body} if self._headers else body
 
     def __getitem__(self, key: str) -> Any:
         return self._described[key]

@@ -33,7 +33,7 @@ class Figures:
         keeper = self._keeper
         hub, connections = keeper.hub, keeper.connections
         condition = hub.condition
-        transports = Counter(connection.transport for connection in connections)
+        transports = connections.transports()
         behind, far = hub.behind()
         return {
             **self._about,
@@ -69,7 +69,7 @@ class Figures:
             "failed": requests.failed,
             "attempts": attempts.count,
             "refused": attempts.failed,
-            "canaryAge": round(keeper.canary_age * 1000),
+            "canaryAge": round(keeper.canary.age * 1000),
             "loopLag": round(keeper.lag * 1000, 1),
             "rss": system.resident(),
             "openFiles": system.open_files(),
@@ -88,6 +88,13 @@ class Figures:
         answers = await self._keeper.inquiries.ask_all("figures")
         others = {node: dict(neighbour.figures) for node, neighbour in self._keeper.presence}
         return {**others, **answers.told}
+
+    async def monitor(self) -> tuple[str, dict[str, dict[str, Any]], dict[str, int]]:
+        """The name of this node, the figures of all nodes by their names, and their sums."""
+        presence = self._keeper.presence
+        nodes = await self.all()
+        users = {*self._keeper.connections.all_users()} | presence.users
+        return presence.node, nodes, {**_sums(nodes), "users": len(users), "nodes": len(nodes)}
 
     def components(self) -> dict[str, dict[str, Any]]:
         """The parts of this node: how each is, and its figures of the last five minutes."""
@@ -122,7 +129,7 @@ class Figures:
                     status.events(
                         ready=keeper.ready,
                         degraded=condition.degraded,
-                        canary_age=keeper.canary_age,
+                        canary_age=keeper.canary.age,
                         behind=behind,
                         faults=faults["server"],
                         far_behind=hub.far_behind(status.BEHIND_EVENTS),
@@ -131,7 +138,7 @@ class Figures:
                 "published": published.amount,
                 "delivered": hub.written,
                 "behind": behind[0],
-                "canaryAge": round(keeper.canary_age * 1000),
+                "canaryAge": round(keeper.canary.age * 1000),
             },
             "storage": {
                 **_told(
@@ -161,7 +168,7 @@ def overall(components: Mapping[str, Mapping[str, Any]]) -> str:
     return status.worst(parts).status
 
 
-def sums(nodes: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+def _sums(nodes: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
     """What can be added up, over all nodes."""
     names = ("connections", "published", "heard", "written", "spooled")
     return {name: sum(int(one.get(name, 0)) for one in nodes.values()) for name in names}

@@ -3,8 +3,8 @@ cannot be reached, drained, stopped."""
 
 import asyncio
 import resource
-from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from tidewire.core.admission import Caps
 from tidewire.core.clock import Clock, SystemClock
@@ -35,6 +35,10 @@ class Node(NamedTuple):
     keeper: Keeper
     figures: Figures
     started_at: int
+
+
+Start: TypeAlias = Callable[[], Awaitable[Node]]
+"""Starts a node, if that has not happened yet."""
 
 
 class Life:
@@ -182,7 +186,7 @@ class Life:
             raise
         self._hooks.node = keeper.presence.node
         keeper.inquiries.respond = self._responding(keeper, figures)
-        self._journal.recoveries.actions["restart_follow_loop"] = hub.follow_again
+        self._journal.recoveries.actions["restart_follow_loop"] = hub.follower.again
         keeper.start()
         return Node(asyncio.get_running_loop(), log, bus, hub, keeper, figures, started_at)
 

@@ -3,12 +3,13 @@ an event or did not."""
 
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
-from tidewire.core.errors import LogAway, NotFound
+from tidewire.core.control import Forget
+from tidewire.core.errors import LogAway, NotConfigured, NotFound
 from tidewire.core.frame import entry_json
-from tidewire.core.log import Entry, Measured, Page
+from tidewire.core.log import Clearable, Entry, Measured, Page
 from tidewire.core.position import Cursor, Edge, Position, Since
 from tidewire.health import explain as explaining
 from tidewire.health import system
@@ -91,9 +92,24 @@ async def clean_up(node: Node) -> dict[str, Any]:
     }
 
 
-async def details(node: Node, measures: Measures, log: Mapping[str, Any] | None) -> dict[str, Any]:
+async def clear_events(node: Node) -> int:
+    """Trims the whole log, for all nodes; returns how many entries that were.
+
+    Raises:
+        NotConfigured: this log cannot forget on demand.
+        LogAway: it cannot be reached.
+    """
+    if not isinstance(node.log, Clearable):
+        raise NotConfigured("This log cannot be cleared.")
+    cleared = await node.log.clear()
+    await node.bus.send(Forget())
+    return cleared
+
+
+async def details(node: Node, measures: Measures) -> dict[str, Any]:
     """What only administrators are told of the health of this node; the errors are those of
-    all. ``log``: as of `log_figures`."""
+    all."""
+    log = await log_figures(node)
     keeper = node.keeper
     figures = node.figures.own()
     components = node.figures.components()

@@ -23,6 +23,17 @@ Label = Annotated[str | None, Field(max_length=MAX_LABEL_LENGTH)]
 EVERYTHING: Final = Filter()
 
 
+def header_schema(name: str, description: str, **schema: Any) -> dict[str, Any]:
+    """A header that an endpoint reads by itself, as a parameter of OpenAPI."""
+    return {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "schema": {"type": "string", **schema},
+        "description": description,
+    }
+
+
 class _Query(BaseModel):
     model_config = ConfigDict(populate_by_name=True, frozen=True)
 

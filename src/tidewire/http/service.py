@@ -1,68 +1,37 @@
 """The library: what an application calls, and what the HTTP routes only wrap."""
 
-import asyncio
 import contextlib
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from threading import Thread
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
+from collections.abc import Awaitable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, overload
 
 from starlette.requests import HTTPConnection
 
 from tidewire.auth.authenticator import Method
 from tidewire.core.clock import Clock, SystemClock
-from tidewire.core.control import (
-    ChangeIdentity,
-    Disconnect,
-    Forget,
-    Revoke,
-)
-from tidewire.core.errors import (
-    Draining,
-    ExpiredToken,
-    Forbidden,
-    NotConfigured,
-    Unavailable,
-)
+from tidewire.core.control import ChangeIdentity, Disconnect, Revoke
+from tidewire.core.errors import Unavailable
 from tidewire.core.event import Event
 from tidewire.core.journal import Journal
-from tidewire.core.keeper import Phase
-from tidewire.core.log import Clearable, Degradable, EventLog, IdempotencyKey
+from tidewire.core.log import EventLog, IdempotencyKey
 from tidewire.core.target import Identity
 from tidewire.health.journal import ErrorJournal, LoggingJournal
 from tidewire.health.measures import Measures
-from tidewire.http.authentication import MAY_MINT, authentication
-from tidewire.http.figures import overall, sums
+from tidewire.http.access import Access
+from tidewire.http.authentication import authentication
 from tidewire.http.gate import Gate
 from tidewire.http.hooks import Hook, Hooks
 from tidewire.http.life import Life, Node
 from tidewire.http.redaction import redact_words
-from tidewire.http.settings import SECRET_SETTINGS, Settings
-from tidewire.http.tracing import COUNT, MESSAGE_ID, Tracer, Tracing
+from tidewire.http.settings import Settings
+from tidewire.http.tracing import Tracer, Tracing
+from tidewire.http.traffic import Accepted, Traffic
+from tidewire.http.vitals import Vitals
 from tidewire.transports import polling, sse
 from tidewire.transports.asgi import Receive
-from tidewire.version import __version__
 
 if TYPE_CHECKING:
     from tidewire.auth.sessions import SessionCallable
     from tidewire.auth.tokens import IssuedToken
-
-PUBLISH = "publish"
-
-LOAD_AFTER_SECONDS: Final = 0.5
-"""When a development server loads what checks tokens, if nobody has shown it one before."""
-
-
-class Accepted(NamedTuple):
-    """What became of a publish.
-
-    Attributes:
-        ids: of the events, in order.
-        durable: whether they outlive this process, as far as the log does.
-    """
-
-    ids: list[str]
-    durable: bool
 
 
 class Service:
@@ -114,7 +83,6 @@ class Service:
             journal or LoggingJournal(), clock=self.clock, redact=redact_words
         )
         self.measures = Measures(self.clock)
-        self._tracing = Tracing(tracer)
         self._life = Life(
             self.settings,
             log=log,
@@ -123,7 +91,8 @@ class Service:
             measures=self.measures,
             hooks=Hooks(self.journal, on_connect, on_disconnect),
         )
-        self._authentication = authentication(
+        self.vitals = Vitals(self._life, self.measures, self.clock)
+        proofs = authentication(
             self.settings,
             session=session,
             dev=dev,
@@ -138,7 +107,13 @@ class Service:
             journal=self.journal,
             attempts=self.measures.attempts,
         )
-        self._loading: asyncio.TimerHandle | None = None
+
+        def start() -> Awaitable[Node]:
+            # Looked up each time: whoever watches the start of this one has replaced it.
+            return self.start()
+
+        self.access = Access(self.settings, proofs, self.gate, self._life, start, self.clock)
+        self._traffic = Traffic(self.settings, start, self.clock, Tracing(tracer))
 
     # Life
 
@@ -154,65 +129,38 @@ class Service:
     async def start_in_time(self) -> None:
         """Starts; while the log cannot be reached, goes on trying behind everything else."""
         await self._life.start_in_time()
-        tokens = self._authentication.tokens
-        if self.dev and tokens is not None and self._loading is None:
-            # In a thread, and not at once: who waits for the first answer does not wait for this.
-            load = Thread(target=tokens.load, name="tidewire-load")
-            self._loading = asyncio.get_running_loop().call_later(LOAD_AFTER_SECONDS, load.start)
+        if self.dev:
+            self.access.load_soon()
 
     async def stop(self) -> None:
         """Ends all streams and everything that runs. It may be started again; a log in memory
         that it opened itself is gone then."""
-        if self._loading is not None:
-            self._loading.cancel()
-            self._loading = None
+        self.access.stop()
         await self._life.stop()
         await self.gate.limits.close()
 
     async def drain(self) -> None:
         """Sends every client away with a time to come back, and takes no new ones. Returns
         when they are gone, at the latest after ``drain_seconds``."""
-        if self._node is not None:
-            await self._node.keeper.drain(self.settings.drain_seconds)
+        if self._life.node is not None:
+            await self._life.node.keeper.drain(self.settings.drain_seconds)
 
-    @property
-    def _node(self) -> Node | None:
-        return self._life.node
+    # How it is
 
     @property
     def ready(self) -> bool:
         """Whether this node accepts and delivers."""
-        return self._node is not None and self._node.keeper.ready
+        return self.vitals.ready
 
     @property
     def draining(self) -> bool:
         """Whether this node is going down."""
-        return self._node is not None and self._node.keeper.phase is Phase.DRAINING
+        return self.vitals.draining
 
     @property
     def status(self) -> str:
-        """``healthy``; ``degraded`` where something needs a look, as while a spool stands in for
-        the log; ``unhealthy`` where this node cannot accept and deliver."""
-        if self._node is None or not self._node.keeper.ready:
-            return "unhealthy"
-        return overall(self._node.figures.components())
-
-    @property
-    def degraded(self) -> bool:
-        """Whether a spool stands in for the log."""
-        return self._node is not None and self._node.hub.condition.degraded
-
-    @property
-    def uptime(self) -> int:
-        """Milliseconds since it has started; 0 if it has not."""
-        return 0 if self._node is None else max(0, self.clock.now() - self._node.started_at)
-
-    def connection_figures(self) -> dict[str, int]:
-        """How many connections this node has, and of how many users."""
-        if self._node is None:
-            return {"total": 0, "users": 0}
-        connections = self._node.keeper.connections
-        return {"total": len(connections), "users": connections.users}
+        """``healthy``, ``degraded`` or ``unhealthy``: this node."""
+        return self.vitals.status
 
     async def health(self, *, details: bool = False) -> dict[str, Any]:
         """How this node is, as ``GET /api/sse/health`` says it. Times are Unix milliseconds.
@@ -223,26 +171,16 @@ class Service:
         # Whether it has started is what is asked for, and no failure to answer.
         with contextlib.suppress(Unavailable):
             await self.start()
-        recent = self.measures.requests.recent()
-        told: dict[str, Any] = {
-            "status": self.status,
-            "timestamp": self.clock.now(),
-            "uptime": self.uptime,
-            "connections": self.connection_figures(),
-            "errorRate": recent.error_rate,
-            "responseTime": recent.percentiles(),
-        }
+        told = self.vitals.brief()
         if details:
             from tidewire.http import oversight
 
-            node = await self.start()
-            log = await oversight.log_figures(node)
-            told |= await oversight.details(node, self.measures, log)
+            told |= await oversight.details(await self.start(), self.measures)
         return told
 
     async def stats(self) -> dict[str, Any]:
         """The figures of all nodes, as ``GET /api/realtime/monitor`` says them."""
-        here, nodes, total = await self.monitor()
+        here, nodes, total = await (await self.start()).figures.monitor()
         return {
             "metrics": nodes[here],
             "allInstancesMetrics": nodes,
@@ -306,18 +244,6 @@ class Service:
 
         return await oversight.explain(await self.start(), event_id, user_id)
 
-    async def monitor(self) -> tuple[str, dict[str, dict[str, Any]], dict[str, int]]:
-        """The name of this node, the figures of all nodes by their names, and their sums."""
-        node = await self.start()
-        nodes = await node.figures.all()
-        total = sums(nodes)
-        here = {*node.keeper.connections.all_users()}
-        return (
-            node.keeper.presence.node,
-            nodes,
-            {**total, "users": len(here | node.keeper.presence.users), "nodes": len(nodes)},
-        )
-
     async def clear_events(self) -> int:
         """Trims the whole log, for all nodes; returns how many entries that were.
 
@@ -325,12 +251,9 @@ class Service:
             NotConfigured: this log cannot forget on demand.
             LogAway: it cannot be reached.
         """
-        node = await self.start()
-        if not isinstance(node.log, Clearable):
-            raise NotConfigured("This log cannot be cleared.")
-        cleared = await node.log.clear()
-        await node.bus.send(Forget())
-        return cleared
+        from tidewire.http import oversight
+
+        return await oversight.clear_events(await self.start())
 
     # Publishing and reading
 
@@ -364,19 +287,7 @@ class Service:
         self, events: Sequence[Event], *, key: IdempotencyKey | None = None
     ) -> Accepted:
         """As `publish`, and says whether what was accepted is durable."""
-        with self._tracing.span("publish", "send", {COUNT: len(events)}) as span:
-            node = await self.start()
-            if node.keeper.phase is not Phase.OPEN:
-                raise Draining(
-                    "This server is going down. Publish again in a moment.", retry_after=250
-                )
-            positions = await node.hub.publish(events, key=key)
-            durable = not isinstance(node.log, Degradable) or all(map(node.log.durable, positions))
-            ids = [str(position) for position in positions]
-            span.set_attribute("tidewire.durable", durable)
-            if len(ids) == 1:
-                span.set_attribute(MESSAGE_ID, ids[0])
-            return Accepted(ids, durable)
+        return await self._traffic.accept(events, key=key)
 
     async def cursor(self) -> str:
         """The head of the log: put it into a snapshot, and let the stream start from it."""
@@ -385,35 +296,13 @@ class Service:
 
     async def open_stream(self, identity: Identity, request: sse.StreamRequest) -> sse.Stream:
         """Makes a stream; it opens when it is called as the answer. Raises as `sse`."""
-        with self._tracing.span(
-            "stream", "receive", {"tidewire.since": str(request.since)}
-        ) as span:
-            node = await self.start()
-            stream = await sse.open_stream(
-                node.keeper,
-                identity,
-                request,
-                newest=self.settings.max_replay_events,
-                version=__version__,
-            )
-            span.set_attribute("tidewire.resumed", stream.resumed)
-            return stream
+        return await self._traffic.open_stream(identity, request)
 
     async def poll(
         self, identity: Identity, request: polling.PollRequest, receive: Receive
     ) -> bytes:
         """Answers a poll as JSON. Raises as `polling.poll`."""
-        with self._tracing.span("poll", "receive", {"tidewire.since": str(request.since)}) as span:
-            node = await self.start()
-            answer = await polling.poll(node.keeper, identity, request, receive)
-            span.set_attribute(COUNT, len(answer.entries))
-        return polling.answer_json(
-            answer,
-            request,
-            user_id=identity.user_id,
-            source=node.log.name,
-            now=self.clock.now(),
-        )
+        return await self._traffic.poll(identity, request, receive)
 
     # Who
 
@@ -425,54 +314,7 @@ class Service:
             Forbidden: a session cookie, used by a foreign page.
             RateLimited: the client's address has failed too often.
         """
-        node = await self.start()
-
-        async def proved() -> Identity:
-            asked_at = self.clock.now()
-            identity = await self._authentication.authenticator.authenticate(request)
-            if identity.issued_at is None:
-                # Asked for now: what is decided from now on concerns it.
-                identity = replace(identity, issued_at=asked_at)
-            return node.keeper.authority.judge(identity)
-
-        return await self.gate.identify(request, proved)
-
-    def confirm(self, identity: Identity) -> Identity:
-        """The identity as it is now, after something was waited for since `authenticate`.
-
-        Raises:
-            ExpiredToken: its time is over.
-            RevokedCredential: it was revoked.
-        """
-        if identity.expires_at is not None and identity.expires_at <= self.clock.now():
-            raise ExpiredToken("The credential has expired meanwhile. Get a new one.")
-        if self._node is None:
-            return identity
-        return self._node.keeper.authority.judge(identity)
-
-    def is_admin(self, identity: Identity) -> bool:
-        """Whether one of the identity's roles is an administrator's."""
-        return not identity.roles.isdisjoint(self.settings.admin_roles)
-
-    def check_admin(self, identity: Identity) -> None:
-        """Lets administrators pass.
-
-        Raises:
-            Forbidden: the identity is none.
-        """
-        if not self.is_admin(identity):
-            raise Forbidden("This needs an administrator's role.")
-
-    def check_may_publish(self, identity: Identity) -> None:
-        """Lets publishers and administrators pass.
-
-        Raises:
-            Forbidden: neither.
-        """
-        if PUBLISH not in identity.permissions and not self.is_admin(identity):
-            raise Forbidden(
-                f"Publishing needs the permission '{PUBLISH}', or an administrator's role."
-            )
+        return await self.access.authenticate(request)
 
     def issue_token(self, identity: Identity) -> "IssuedToken":
         """Makes a token for the same user, roles, permissions and topics.
@@ -481,20 +323,7 @@ class Service:
             Forbidden: the identity was itself proved by a token.
             NotConfigured: there is no signing secret.
         """
-        if identity.method not in MAY_MINT:
-            raise Forbidden("A token must not get its own successor. Ask with a session.")
-        identity = self.confirm(identity)
-        tokens = self._authentication.tokens
-        if tokens is None:
-            raise NotConfigured(
-                f"Tokens cannot be signed: set {SECRET_SETTINGS[0]} (or {SECRET_SETTINGS[1]})."
-            )
-        return tokens.issue(
-            identity.user_id,
-            roles=identity.roles,
-            permissions=identity.permissions,
-            topics=identity.topics,
-        )
+        return self.access.issue_token(identity)
 
     async def revoke(self, *, token_id: str | None = None, user_id: str | None = None) -> bool:
         """Makes a token (by its ``jti``), or all that a user holds, good no more. Their open
@@ -554,7 +383,7 @@ class Service:
             old credential was asked.
         """
         node = await self.start()
-        return await node.keeper.refresh_anywhere(client_id, identity)
+        return await node.keeper.renewals.ask(client_id, identity)
 
 
 def _names(names: Iterable[str] | None) -> frozenset[str] | None:

@@ -17,34 +17,31 @@ import asyncio
 import contextlib
 import random
 import time
-from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from enum import Enum
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from tidewire.core.clock import Clock, SystemClock
 from tidewire.core.control import ControlBus
-from tidewire.core.errors import IdempotencyConflict, LogAway, SpoolFull
+from tidewire.core.errors import LogAway
 from tidewire.core.event import Event
 from tidewire.core.journal import Journal
 from tidewire.core.log import (
     PAGE_BYTES,
     PAGE_ENTRIES,
     Condition,
-    Entry,
     IdempotencyKey,
     LogStats,
     Page,
 )
 from tidewire.core.position import Cursor, Position, Since
+from tidewire.logs.backlog import Backlog
 from tidewire.logs.bus import RedisBus
-from tidewire.logs.codec import spooled
 from tidewire.logs.keys import Keys
 from tidewire.logs.redis import RedisLog
-from tidewire.logs.spool import Bound, Spool
-from tidewire.logs.spoolfile import SpoolFile, abandoned, prepare
+from tidewire.logs.spool import Bound
+from tidewire.logs.unheard import Unheard
 from tidewire.logs.writer import Batch, Outcome, Writer
 
 TRY_FIRST: Final = 0.1
@@ -100,25 +97,23 @@ class FallbackLog:
         self._journal = journal
         self._clock = clock or SystemClock()
         self._keys = Keys()
-        self._spool = Spool(bound)
         self._writer = Writer(self._commit, self._clock)
         self._lane = asyncio.Lock()
         self._reason = ""
         self._returning: asyncio.Task[None] | None = None
-        # What only this node has: appended and not yet heard; and what is yielded from memory,
-        # of which the first `_dropped` have been heard in the log since.
-        self._unheard: deque[Entry] = deque()
-        self._afloat: deque[Entry] = deque()
-        self._dropped = 0
-        self._heard: dict[str, int] = {}
-        self._is_followed = False
+        self._unheard = Unheard()
+        self._backlog = Backlog(
+            self._writer.producer,
+            self._keys,
+            self._unheard,
+            log.hearing.find,
+            clock=self._clock,
+            journal=journal,
+            folder=folder,
+            bound=bound,
+        )
         self._taken_at = 0.0
-        self._folder = folder
-        self._file: SpoolFile | None = None
-        self._taken_over: list[SpoolFile] = []
         self._closed = False
-        if folder is not None:
-            prepare(folder)
 
     @property
     def name(self) -> str:
@@ -130,11 +125,11 @@ class FallbackLog:
         away = self.log.hearing.away
         reason = self._reason if self.state is not State.SHARED else away.reason if away else ""
         return Condition(
-            accepts=self._room(1, 1024),
+            accepts=self._backlog.room(1, 1024),
             hearing=not self._is_deaf(),
             degraded=self.state is not State.SHARED or away is not None,
             reason=reason,
-            spooled=self._spool.events,
+            spooled=self._backlog.events,
         )
 
     def _is_deaf(self) -> bool:
@@ -146,7 +141,7 @@ class FallbackLog:
 
     def durable(self, position: Position) -> bool:
         """Whether what was accepted there outlives this process."""
-        return position.epoch != self._writer.producer or self._folder is not None
+        return position.epoch != self._writer.producer or self._backlog.is_on_disk
 
     def bus(self) -> ControlBus:
         """The commands of the nodes that share the log."""
@@ -165,24 +160,14 @@ class FallbackLog:
             LogAway: the log cannot be reached, or does not take what was left.
         """
         await self.log.open()
-        if self._folder is None or self._file is not None:
-            return
-        self._file = await asyncio.to_thread(SpoolFile.create, self._folder, self._writer.producer)
-        self._taken_over = await asyncio.to_thread(abandoned, self._folder)
-        for file in self._taken_over:
-            batches = await asyncio.to_thread(file.read)
-            self._spool.put(file.producer, batches)
-            for batch in batches:
-                self._keys.remember(batch.key, batch.places(file.producer), self._clock.now())
-        if not self._taken_over:
+        if not await self._backlog.open():
             return
         self.state = State.AWAY
         try:
             await self._bring_home()
         except BaseException:
             # The next try begins from the beginning.
-            self._close_files()
-            self._spool = Spool(self._spool.bound)
+            self._backlog.forget()
             self.state = State.SHARED
             raise
 
@@ -207,7 +192,8 @@ class FallbackLog:
                     for batch, outcome in zip(batches, found, strict=True):
                         self._done(batch, outcome)
                     return
-            await self._accept(batches)
+            if await self._backlog.accept(batches):
+                self.log.hearing.growth.grow()
 
     def _done(self, batch: Batch, outcome: Outcome) -> None:
         batch.settle(outcome)
@@ -215,80 +201,14 @@ class FallbackLog:
             return
         ids = batch.ids_from(outcome.first)
         self._keys.remember(batch.key, ids, self._clock.now())
-        if not self._is_followed or not outcome.appended:
-            # Nobody hears, and nobody will ask for it; or it is there under other numbers.
-            return
-        producer = self._writer.producer
-        heard = self._heard.get(producer, 0)
-        for event, place, id_ in zip(batch.events, batch.places(producer), ids, strict=True):
-            if place.offset > heard:
-                self._unheard.append(spooled(event, place, accepted=id_))
-
-    async def _accept(self, batches: list[Batch]) -> None:
-        """Takes batches into the spool, and tells them how it went."""
-        producer = self._writer.producer
-        taken: list[Batch] = []
-        twins: list[Batch] = []
-        scopes: set[str] = set()
-        events = size = 0
-        for batch in batches:
-            try:
-                known = self._keys.known(batch.key, self._clock.now())
-            except IdempotencyConflict as error:
-                batch.fail(error)
-                continue
-            if known is not None:
-                batch.succeed(known)
-            elif batch.last <= self._heard.get(producer, 0):
-                # The answer was lost, but it was heard.
-                first = self.log.hearing.find(producer, batch.first)
-                batch.settle(Outcome(first))
-                if first is not None:
-                    self._keys.remember(batch.key, batch.ids_from(first), self._clock.now())
-            elif batch.key is not None and batch.key.scope in scopes:
-                twins.append(batch)
-            elif not self._room(events + len(batch.events), size + batch.size):
-                batch.fail(_full())
-            else:
-                if batch.key is not None:
-                    scopes.add(batch.key.scope)
-                batch.spooled = True
-                events, size = events + len(batch.events), size + batch.size
-                taken.append(batch)
-        if taken:
-            await self._keep(taken)
-        if twins:
-            await self._accept(twins)
-
-    def _room(self, events: int, size: int) -> bool:
-        # What came home and is not heard is in memory all the same.
-        return self._spool.room(max(events, len(self._afloat) - self._spool.events + events), size)
-
-    async def _keep(self, batches: list[Batch]) -> None:
-        if self._file is not None:
-            try:
-                await asyncio.to_thread(self._file.add, batches)
-            except OSError as error:
-                self._journal.note(
-                    "the spool cannot be written to", error=error, code="SPOOL_FAILED"
-                )
-                for batch in batches:
-                    batch.fail(_full())
-                return
-        producer = self._writer.producer
-        self._spool.put(producer, batches)
-        for batch in batches:
-            places = batch.places(producer)
-            self._keys.remember(batch.key, places, self._clock.now())
-            self._afloat += map(spooled, batch.events, places)
-            batch.succeed(places)
-        self.log.hearing.growth.grow()
+        if outcome.appended:
+            # Otherwise it is there under other numbers, and heard under those.
+            self._unheard.take(self._writer.producer, batch, ids)
 
     def _leave(self, error: LogAway) -> None:
         self.state = State.AWAY
         self._reason = error.reason
-        self._afloat += self._unheard
-        self._unheard.clear()
+        self._unheard.leave()
         self._journal.note(
             "the log is away; this node keeps going alone",
             error=error,
@@ -323,17 +243,15 @@ class FallbackLog:
         self._taken_at = time.monotonic()
         brought = 0
         while True:
-            waiting = self._spool.first()
+            waiting = self._backlog.first()
             if waiting is None:
                 async with self._lane:
                     if self.log.hearing.away is not None:
                         # It takes events, and this node would not hear them.
                         raise self.log.hearing.away.again()
-                    if self._spool.first() is None:
-                        await asyncio.to_thread(self._empty_files)
-                        if not self._is_followed:
-                            self._dropped += len(self._afloat)
-                            self._afloat.clear()
+                    if self._backlog.first() is None:
+                        await self._backlog.empty()
+                        self._unheard.come_home()
                         self.state = State.SHARED
                         self._journal.note(
                             "the log is back",
@@ -345,14 +263,8 @@ class FallbackLog:
             producer, batches = waiting
             await self.log.commit(producer, batches)
             self.state = State.RETURNING
-            self._spool.brought(producer, batches)
+            self._backlog.brought(producer, batches)
             brought += sum(len(batch.events) for batch in batches)
-
-    def _empty_files(self) -> None:
-        while self._taken_over:
-            self._taken_over.pop().close(remove=True)
-        if self._file is not None:
-            self._file.empty()
 
     # Reading
 
@@ -374,22 +286,17 @@ class FallbackLog:
 
     async def follow(self, after: Position) -> AsyncGenerator[Page, None]:
         """As `EventLog.follow`; and beside the log, what only this node has."""
-        self._is_followed = True
+        self._unheard.is_followed = True
         yielded = 0
         while not self._closed:
             looked = self.log.hearing.growth.count
             page, failed = await self._next(after)
             if page is not None:
-                self._hear(page)
+                self._unheard.hear(page.entries)
                 after = page.end
                 yield page
                 continue
-            fresh = [
-                entry
-                for entry in islice(self._afloat, max(0, yielded - self._dropped), None)
-                if entry.number > self._heard.get(entry.producer, 0)
-            ]
-            yielded = self._dropped + len(self._afloat)
+            fresh, yielded = self._unheard.after(yielded)
             if fresh:
                 yield Page(after, tuple(fresh), after)
             elif not self._closed:
@@ -409,18 +316,6 @@ class FallbackLog:
                 return None, True
         return (page if page.entries or page.gap is not None else None), False
 
-    def _hear(self, page: Page) -> None:
-        for entry in page.entries:
-            self._heard[entry.producer] = entry.number
-        mine = self._heard.get(self._writer.producer, 0)
-        while self._unheard and self._unheard[0].number <= mine:
-            self._unheard.popleft()
-        while self._afloat and self._afloat[0].number <= self._heard.get(
-            self._afloat[0].producer, 0
-        ):
-            self._afloat.popleft()
-            self._dropped += 1
-
     # The rest
 
     async def stats(self) -> LogStats:
@@ -437,31 +332,17 @@ class FallbackLog:
             self._returning.cancel()
             await asyncio.gather(self._returning, return_exceptions=True)
         await self._writer.close()
-        if self._spool.events:
+        if self._backlog.events:
             await self._bring_home_at_last()
         await self.log.close()
-        self._close_files()
-
-    def _close_files(self) -> None:
-        while self._taken_over:
-            self._taken_over.pop().close(remove=False)
-        if self._file is not None:
-            file, self._file = self._file, None
-            file.close(remove=file.is_empty)
+        self._backlog.close()
 
     async def _bring_home_at_last(self) -> None:
         try:
             async with asyncio.timeout(LAST_SECONDS):
                 await self._bring_home()
         except (LogAway, TimeoutError) as error:
-            left = "stay on disk" if self._folder is not None else "are lost with this process"
+            left = "stay on disk" if self._backlog.is_on_disk else "are lost with this process"
             self._journal.note(
-                f"events that the log never took {left}", error=error, events=self._spool.events
+                f"events that the log never took {left}", error=error, events=self._backlog.events
             )
-
-
-def _full() -> SpoolFull:
-    return SpoolFull(
-        "The log is away, and the spool that stands in for it is full. Publish again later.",
-        retry_after=1_000,
-    )

@@ -23,10 +23,9 @@ def add_administration_routes(router: APIRouter, service: Service) -> None:
         tags=["administration"],
     )
     async def revoke(request: Request) -> Response:
-        identity = await service.authenticate(request)
-        service.check_admin(identity)
+        identity = await service.access.administrator(request)
         asked = parse_model(RevokeBody, await read_body(request))
-        service.check_admin(service.confirm(identity))
+        service.access.check_admin(service.access.confirm(identity))
         if (asked.jti is None) == (asked.user_id is None):
             raise InvalidEvent("Name either 'jti' or 'userId'.", field="jti")
         everywhere = await service.revoke(token_id=asked.jti, user_id=asked.user_id)

@@ -1,7 +1,8 @@
 """What administrators see of clients and events: who is there, what became of them, and why
 somebody got an event or did not."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,9 +12,9 @@ from tidewire.core.position import parse_since
 from tidewire.http.problems import problem_responses
 from tidewire.http.service import Service
 
-NO_STORE = {"Cache-Control": "no-store"}
-
 MAX_NAME = 256
+
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 
 class _Answer(BaseModel):
@@ -131,16 +132,22 @@ def add_client_routes(router: APIRouter, service: Service) -> None:
     """Adds ``/api/realtime/clients``, ``/events`` and ``/explain``."""
 
     async def admit(request: Request, response: Response) -> None:
-        service.check_admin(await service.authenticate(request))
-        response.headers.update(NO_STORE)
+        await service.access.administrator(request)
+        response.headers["Cache-Control"] = "no-store"
 
-    @router.get(
-        "/api/realtime/clients",
-        summary="Who is connected, to whichever node",
-        response_model=ClientsAnswer,
-        responses=problem_responses(),
-        tags=["administration"],
-    )
+    def get(
+        path: str, summary: str, answer: type[_Answer], *statuses: int
+    ) -> Callable[[Endpoint], Endpoint]:
+        """Adds an endpoint below ``/api/realtime``. ``statuses``: of its own problems."""
+        return router.get(
+            f"/api/realtime{path}",
+            summary=summary,
+            response_model=answer,
+            responses=problem_responses(*statuses),
+            tags=["administration"],
+        )
+
+    @get("/clients", "Who is connected, to whichever node", ClientsAnswer)
     async def clients(
         request: Request, response: Response, query: Annotated[ClientsQuery, Query()]
     ) -> dict[str, Any]:
@@ -153,25 +160,18 @@ def add_client_routes(router: APIRouter, service: Service) -> None:
             limit=query.limit,
         )
 
-    @router.get(
-        "/api/realtime/clients/{client_id}",
-        summary="One client, and what became of it",
-        response_model=TimelineAnswer,
-        responses=problem_responses(404),
-        tags=["administration"],
-    )
+    @get("/clients/{client_id}", "One client, and what became of it", TimelineAnswer, 404)
     async def client(
         request: Request, response: Response, client_id: Annotated[str, Path(max_length=64)]
     ) -> dict[str, Any]:
         await admit(request, response)
         return await service.client(client_id)
 
-    @router.get(
-        "/api/realtime/events",
-        summary="Events with their targets: the newest, or those after a place",
-        response_model=EventsAnswer,
-        responses=problem_responses(422),
-        tags=["administration"],
+    @get(
+        "/events",
+        "Events with their targets: the newest, or those after a place",
+        EventsAnswer,
+        422,
     )
     async def events(
         request: Request, response: Response, query: Annotated[EventsQuery, Query()]
@@ -186,13 +186,7 @@ def add_client_routes(router: APIRouter, service: Service) -> None:
             type_=check_type(query.type) if query.type else None,
         )
 
-    @router.get(
-        "/api/realtime/explain",
-        summary="Why a user got an event, or did not",
-        response_model=ExplainAnswer,
-        responses=problem_responses(),
-        tags=["administration"],
-    )
+    @get("/explain", "Why a user got an event, or did not", ExplainAnswer)
     async def explain(
         request: Request, response: Response, query: Annotated[ExplainQuery, Query()]
     ) -> dict[str, Any]:

@@ -1,16 +1,15 @@
 """The debugger: a page for those who develop or run this server, and the files it is made of."""
 
-import hashlib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
 from tidewire.core.errors import Forbidden, NotFound
+from tidewire.http.assets import Asset
 from tidewire.http.problems import problem_route
-from tidewire.http.routes.module import is_known
 from tidewire.http.service import Service
 
 FOLDER: Final = Path(__file__).parent.parent / "debugger"
@@ -50,14 +49,6 @@ HEADERS: Final = {
 CREDENTIALS: Final = frozenset({"authorization", "cookie"})
 
 
-class File(NamedTuple):
-    """A file of the page, with the entity tag (RFC 9110 section 8.8.3) that names its bytes."""
-
-    body: bytes
-    etag: str
-    media_type: str
-
-
 def add_debugger_routes(router: APIRouter, service: Service) -> None:
     """Adds ``/debug/sse``, for administrators, and in development mode for this machine."""
 
@@ -80,10 +71,7 @@ def add_debugger_routes(router: APIRouter, service: Service) -> None:
         found = read().get(path)
         if found is None or path == PAGE:
             raise NotFound(f"There is nothing at {request.url.path}.")
-        headers = {**HEADERS, "etag": found.etag, "cache-control": "private, no-cache"}
-        if is_known(found.etag, request.headers.getlist("if-none-match")):
-            return Response(status_code=304, headers=headers)
-        return Response(found.body, headers=headers, media_type=found.media_type)
+        return found.answer(request, {**HEADERS, "cache-control": "private, no-cache"})
 
     for path, endpoint in (("/debug/sse", page), ("/debug/sse/{path:path}", file)):
         router.add_api_route(
@@ -97,7 +85,7 @@ def add_debugger_routes(router: APIRouter, service: Service) -> None:
         )
 
 
-def _read(*, development: bool) -> Mapping[str, File]:
+def _read(*, development: bool) -> Mapping[str, Asset]:
     files = {}
     for path in FOLDER.rglob("*"):
         media_type = MEDIA_TYPES.get(path.suffix)
@@ -106,8 +94,7 @@ def _read(*, development: bool) -> Mapping[str, File]:
         body = path.read_bytes()
         if path.name == PAGE and development:
             body = body.replace(PRODUCTION, DEVELOPMENT)
-        etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-        files[path.relative_to(FOLDER).as_posix()] = File(body, etag, media_type)
+        files[path.relative_to(FOLDER).as_posix()] = Asset.of(body, media_type)
     return files
 
 
@@ -120,7 +107,7 @@ async def _check_allowed(request: Request, service: Service) -> None:
     """
     if service.dev:
         try:
-            identity = await service.authenticate(_as_developer(request))
+            identity = await service.access.authenticate(_as_developer(request))
         except Forbidden:
             # From another machine, or for a strange host. It may still be an administrator.
             if CREDENTIALS.isdisjoint(request.headers.keys()):
@@ -128,7 +115,7 @@ async def _check_allowed(request: Request, service: Service) -> None:
         else:
             if identity.method == "parameter_dev":
                 return
-    service.check_admin(await service.authenticate(request))
+    await service.access.administrator(request)
 
 
 def _as_developer(request: Request) -> Request:

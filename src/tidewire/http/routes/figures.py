@@ -89,7 +89,7 @@ def add_figure_routes(router: APIRouter, service: Service) -> None:
     async def health(request: Request, response: Response, details: bool = False) -> HealthAnswer:
         response.headers["Cache-Control"] = "no-store"
         if details:
-            service.check_admin(await service.authenticate(request))
+            await service.access.administrator(request)
         return HealthAnswer(**await service.health(details=details))
 
     @router.post(
@@ -101,7 +101,7 @@ def add_figure_routes(router: APIRouter, service: Service) -> None:
         tags=["health"],
     )
     async def act(request: Request) -> ActionAnswer:
-        service.check_admin(await service.authenticate(request))
+        await service.access.administrator(request)
         asked = parse_model(ActionBody, await read_body(request))
         result = await _carry_out(service, asked)
         return ActionAnswer(
@@ -116,7 +116,7 @@ def add_figure_routes(router: APIRouter, service: Service) -> None:
         tags=["health"],
     )
     async def monitor(request: Request, response: Response) -> MonitorAnswer:
-        service.check_admin(await service.authenticate(request))
+        await service.access.administrator(request)
         response.headers["Cache-Control"] = "no-store"
         return MonitorAnswer(**await service.stats())
 
@@ -129,13 +129,14 @@ def add_figure_routes(router: APIRouter, service: Service) -> None:
     )
     async def prometheus(request: Request) -> Response:
         if not _may_scrape(request, service):
-            service.check_admin(await service.authenticate(request))
-        here, nodes, _ = await service.monitor()
+            await service.access.administrator(request)
+        node = await service.start()
+        here, nodes, _ = await node.figures.monitor()
         # Only who is scraped needs it.
         from tidewire.health import metrics
         from tidewire.http import oversight
 
-        log = await oversight.log_figures(await service.start())
+        log = await oversight.log_figures(node)
         return Response(
             metrics.render(nodes, here, log),
             media_type=metrics.CONTENT_TYPE,

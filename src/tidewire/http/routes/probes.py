@@ -22,11 +22,11 @@ def add_probe_routes(router: APIRouter, service: Service) -> None:
 
     async def readyz() -> ProbeAnswer:
         await service.start()
-        if service.draining:
+        if service.vitals.draining:
             raise Draining("This server is going down.")
-        if not service.ready:
+        if not service.vitals.ready:
             raise Unavailable("This node does not hear its log, or has no room to wait for it.")
-        return ProbeAnswer(status="degraded" if service.degraded else "ready")
+        return ProbeAnswer(status="degraded" if service.vitals.degraded else "ready")
 
     # What asks them asks about the server, every few seconds: it is no request of a client.
     uncounted = problem_route(service.journal)

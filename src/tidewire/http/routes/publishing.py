@@ -20,6 +20,7 @@ from tidewire.http.bodies import (
     publish_schema,
     read_body,
 )
+from tidewire.http.params import header_schema
 from tidewire.http.problems import problem_responses, problem_route
 from tidewire.http.service import Service
 
@@ -49,12 +50,12 @@ def add_publishing_routes(router: APIRouter, service: Service) -> None:
     """Adds ``/api/realtime/publish`` and ``/api/realtime/test``."""
 
     async def publish(request: Request) -> Response:
-        identity = await service.authenticate(request)
-        service.check_may_publish(identity)
+        identity = await service.access.authenticate(request)
+        service.access.check_may_publish(identity)
         await service.gate.spend(request, "publish", identity)
         body = await read_body(request)
         # A body may take its time; who sends it must still be allowed to when it is there.
-        service.check_may_publish(service.confirm(identity))
+        service.access.check_may_publish(service.access.confirm(identity))
         events = parse_events(body)
         accepted = await service.accept(events, key=_key(request, identity, body))
         return Response(
@@ -77,7 +78,15 @@ def add_publishing_routes(router: APIRouter, service: Service) -> None:
             },
             **problem_responses(413, 422),
         },
-        openapi_extra=body_schema(publish_schema),
+        openapi_extra=body_schema(
+            publish_schema,
+            header_schema(
+                "Idempotency-Key",
+                "The same again within ten minutes, with the same body: the same ids.",
+                minLength=1,
+                maxLength=MAX_KEY_BYTES,
+            ),
+        ),
         tags=["publishing"],
         route_class_override=problem_route(
             service.journal, measures=service.measures, straight=True
@@ -94,15 +103,15 @@ def add_publishing_routes(router: APIRouter, service: Service) -> None:
         tags=["publishing"],
     )
     async def test(request: Request) -> Tested:
-        identity = await service.authenticate(request)
+        identity = await service.access.authenticate(request)
         await service.gate.spend(request, "publish", identity)
         asked = parse_model(TestBody, await read_body(request))
-        identity = service.confirm(identity)
+        identity = service.access.confirm(identity)
         value = asked.target_value
         if asked.target == "user" and value is None:
             value = identity.user_id
         if asked.target != "user" or value != identity.user_id:
-            service.check_may_publish(identity)
+            service.access.check_may_publish(identity)
         data = asked.data
         if asked.message is not None:
             data = {"message": asked.message, **data}

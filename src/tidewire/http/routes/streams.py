@@ -11,7 +11,7 @@ from tidewire.core.event import Priority
 from tidewire.core.log import GapReason
 from tidewire.core.position import Cursor, Edge
 from tidewire.http.extensions import DRAIN_EXTENSION
-from tidewire.http.params import PollQuery, StreamQuery, check_names
+from tidewire.http.params import PollQuery, StreamQuery, check_names, header_schema
 from tidewire.http.problems import Later, note_answer, problem_responses, problem_route
 from tidewire.http.service import Service
 from tidewire.transports.asgi import refuse
@@ -36,6 +36,11 @@ STREAM_ITEM: dict[str, Any] = {
     "required": ["data"],
 }
 """One block of a stream, as OpenAPI 3.2 describes them and FastAPI does already in 3.1."""
+
+
+RESUMING: dict[str, Any] = {
+    "parameters": [header_schema("Last-Event-ID", "The cursor of what was seen last.")]
+}
 
 
 class CursorAnswer(BaseModel):
@@ -139,7 +144,7 @@ def add_stream_routes(router: APIRouter, service: Service) -> None:
 
     async def sse(request: Request, query: Annotated[StreamQuery, Query()]) -> Response:
         check_names(request, StreamQuery)
-        identity = await service.authenticate(request)
+        identity = await service.access.authenticate(request)
         asked = StreamRequest(
             since=query.start(request, Edge.LATEST),
             filter=query.filter,
@@ -175,6 +180,7 @@ def add_stream_routes(router: APIRouter, service: Service) -> None:
             responses=stream_responses,
             response_class=Response,
             include_in_schema=shown,
+            openapi_extra=RESUMING,
             tags=["events"],
             route_class_override=problem_route(
                 service.journal, measures=service.measures, straight=True, reads=StreamQuery
@@ -183,7 +189,7 @@ def add_stream_routes(router: APIRouter, service: Service) -> None:
 
     async def polling(request: Request, query: Annotated[PollQuery, Query()]) -> Response:
         check_names(request, PollQuery)
-        identity = await service.authenticate(request)
+        identity = await service.access.authenticate(request)
         asked = PollRequest(
             since=query.start(request, max(0, service.clock.now() - FIVE_MINUTES_MS)),
             limit=query.limit,
@@ -219,6 +225,7 @@ def add_stream_routes(router: APIRouter, service: Service) -> None:
         # To describe it: what is encoded already is not read again.
         response_model=Polled,
         responses=problem_responses(),
+        openapi_extra=RESUMING,
         tags=["events"],
         route_class_override=problem_route(
             service.journal, measures=service.measures, straight=True, reads=PollQuery
@@ -233,7 +240,7 @@ def add_stream_routes(router: APIRouter, service: Service) -> None:
         tags=["events"],
     )
     async def cursor(request: Request, response: Response) -> CursorAnswer:
-        await service.authenticate(request)
+        await service.access.authenticate(request)
         head = await service.cursor()
         response.headers["Tidewire-Cursor"] = head
         response.headers["Cache-Control"] = "no-store"

@@ -45,9 +45,9 @@ def add_token_routes(router: APIRouter, service: Service) -> None:
         tags=["authentication"],
     )
     async def sse_token(request: Request, response: Response) -> TokenAnswer:
-        identity = await service.authenticate(request)
+        identity = await service.access.authenticate(request)
         await service.gate.spend(request, "token", identity)
-        issued = service.issue_token(identity)
+        issued = service.access.issue_token(identity)
         response.headers["Cache-Control"] = "no-store"
         roles = sorted(identity.roles)
         return TokenAnswer(
@@ -71,8 +71,8 @@ def add_token_routes(router: APIRouter, service: Service) -> None:
         tags=["authentication"],
     )
     async def refresh(request: Request) -> RefreshAnswer:
-        identity = await service.authenticate(request)
+        identity = await service.access.authenticate(request)
         await service.gate.spend(request, "token", identity)
         asked = parse_model(RefreshBody, await read_body(request))
-        expires_at, fence = await service.refresh(asked.client_id, service.confirm(identity))
+        expires_at, fence = await service.refresh(asked.client_id, service.access.confirm(identity))
         return RefreshAnswer(expiresAt=expires_at, fence=fence)

@@ -1,0 +1,1 @@
+"""The page that describes every endpoint, made of our own OpenAPI document."""
