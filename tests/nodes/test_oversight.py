@@ -465,6 +465,33 @@ async def test_what_a_node_delivered_that_is_gone_is_not_denied(cluster: Cluster
             assert (told["verdict"], told["delivered"]) == ("unknown", None)
 
 
+async def test_what_waits_in_a_spool_is_explained_while_redis_is_away_and_after(
+    cluster: Cluster, proxy: Proxy
+) -> None:
+    async with cluster.member(port=proxy.port) as a, AsyncExitStack() as stack:
+        stream, _ = await opened(stack, a.live)
+        early = await a.live.publish(data="early", userIds=["ann"])
+        await stream.until("early")
+        proxy.refuse()
+        await until(lambda: a.status == "degraded")
+        answer = await a.http.post(
+            "/api/realtime/publish",
+            params=ADMIN,
+            json={"type": "news", "data": "late", "metadata": {"userIds": ["ann"]}},
+        )
+        [event] = answer.json()["ids"]
+        await stream.until("late")
+        for user, verdict in (("ann", "written"), ("bob", "notTarget")):
+            told = await a.get(EXPLAIN, event=event, user=user)
+            assert told["verdict"] == verdict
+        # What only the log could say is not guessed.
+        answer = await a.http.get(EXPLAIN, params={**ADMIN, "event": early, "user": "ann"})
+        check_problem(answer, 503, "LOG_AWAY")
+        proxy.pass_on()
+        await until(lambda: a.status == "healthy")
+        assert (await a.get(EXPLAIN, event=event, user="ann"))["verdict"] == "written"
+
+
 async def test_a_stream_that_is_behind_is_told_and_counted(cluster: Cluster) -> None:
     async with cluster.two() as (a, b), AsyncExitStack() as stack:
         _, client_id = await opened(stack, b.live)

@@ -244,9 +244,11 @@ async def explain(node: Node, event_id: str, user: str) -> dict[str, Any]:
 
 
 async def _subject(node: Node, position: Position) -> Subject:
+    if (afloat := node.hub.afloat(position)) is not None:
+        # It waits for the log, which may be away.
+        return Subject(position, afloat, node.hub.position, node.hub.position)
     whole = await node.log.read(Edge.EARLIEST, limit=0)
-    entry = node.hub.afloat(position) or await _find(node, position)
-    return Subject(position, entry, whole.start, whole.head)
+    return Subject(position, await _find(node, position), whole.start, whole.head)
 
 
 async def _find(node: Node, position: Position) -> Entry | None:
