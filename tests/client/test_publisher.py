@@ -11,13 +11,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.client.elsewhere import ACCEPTED, Answer, elsewhere
 from tests.client.network import Network
 from tests.client.server import Server, publisher_token, token
 from tests.redisserver import Redis, redis_server
 from tests.tcpproxy import Proxy, tcp_proxy
 from tests.waiting import until
 from tidewire.client import Client, Publisher, Token, Unreachable
-from tidewire.client.publisher import BATCH_BYTES
+from tidewire.client.errors import Refused
+from tidewire.client.posting import ANSWER_SECONDS
+from tidewire.client.publisher import BATCH_BYTES, DEADLINE_SECONDS
 from tidewire.core.errors import (
     ConfigurationError,
     Forbidden,
@@ -212,6 +215,77 @@ class TestOverHTTP:
             )
         assert sorted(await numbers_after(server, since)) == [*range(60)]
         assert len({id_ for ids in done for id_ in ids}) == 60
+
+
+class TestWhereAnotherServerAnswers:
+    @pytest.mark.parametrize("status", [400, 403, 404, 405, 413])
+    def test_it_is_said_to_be_one_and_not_asked_again(self, status: int) -> None:
+        with (
+            elsewhere(Answer(status)) as other,
+            Publisher(f"{other.url}/api/sse?token=secret", token="any") as publisher,
+            pytest.raises(Refused) as raised,
+        ):
+            publisher.publish(Event("t"))
+        error = raised.value
+        assert (error.status, error.recovery, error.answer) == (status, "none", {})
+        assert f"HTTP {status}: What answers at {other.url}/api/realtime/publish " in error.detail
+        assert "secret" not in error.detail
+        assert len(other.requests) == 1
+
+    def test_an_application_without_tidewire_is_one(self) -> None:
+        plain = Answer(404, '{"detail":"Not Found"}', {"Content-Type": "application/json"})
+        with (
+            elsewhere(plain) as other,
+            Publisher(other.url, token="any") as publisher,
+            pytest.raises(Refused, match="another server than Tidewire"),
+        ):
+            publisher.publish(Event("t"))
+
+    @pytest.mark.parametrize("status", [408, 425, 429, 502, 504])
+    def test_what_passes_is_tried_again(self, status: int) -> None:
+        with (
+            elsewhere(Answer(status), ACCEPTED) as other,
+            Publisher(other.url, token="any") as publisher,
+        ):
+            assert publisher.publish(Event("t")) == "1-1-abcd"
+        assert len(other.requests) == 2
+
+    @pytest.mark.parametrize("status", [301, 302, 303])
+    def test_a_way_on_which_a_post_becomes_something_else_is_told_and_not_gone(
+        self, status: int
+    ) -> None:
+        moved = Answer(status, headers={"Location": "/elsewhere?token=secret"})
+        with (
+            elsewhere(moved, ACCEPTED) as other,
+            Publisher(other.url, token="any") as publisher,
+            pytest.raises(Refused) as raised,
+        ):
+            publisher.publish(Event("t"))
+        assert raised.value.status == status
+        assert f"/api/realtime/publish leads to {other.url}/elsewhere, " in raised.value.detail
+        assert other.requests == ["POST /api/realtime/publish"]
+
+    @pytest.mark.parametrize("status", [307, 308])
+    def test_a_way_on_which_it_stays_one_is_gone(self, status: int) -> None:
+        with (
+            elsewhere(Answer(status, headers={"Location": "/there"}), ACCEPTED) as other,
+            Publisher(other.url, token="any") as publisher,
+        ):
+            assert publisher.publish(Event("t")) == "1-1-abcd"
+        assert other.requests == ["POST /api/realtime/publish", "POST /there"]
+        assert len({*other.keys}) == 1
+
+    def test_a_way_that_leads_nowhere_is_no_server_of_ours(self) -> None:
+        with (
+            elsewhere(Answer(304)) as other,
+            Publisher(other.url, token="any") as publisher,
+            pytest.raises(Refused, match="HTTP 304"),
+        ):
+            publisher.publish(Event("t"))
+
+
+def test_an_answer_that_takes_too_long_leaves_time_to_ask_again() -> None:
+    assert DEADLINE_SECONDS >= 2 * ANSWER_SECONDS
 
 
 @pytest.fixture

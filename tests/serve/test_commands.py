@@ -3,9 +3,11 @@
 import json
 import os
 import re
+import shlex
 import signal
 import stat
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +15,14 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.client.elsewhere import ACCEPTED, NONE, Answer, elsewhere
 from tests.serve.conftest import DevServer
 from tests.serve.processes import COMMAND, Process, running, until, url_in
 from tests.waiting import PATIENCE
+from tidewire.client.errors import Unreachable
+from tidewire.core.target import EVERYONE
+from tidewire.serve.commands.publish import publish as publish_by
+from tidewire.serve.commands.serve import program
 
 ID = re.compile(r"^id: (.+)$", re.MULTILINE)
 
@@ -187,14 +194,115 @@ def test_a_wrong_command_line_is_answered_in_a_line_and_not_with_a_traceback(
     assert "Traceback" not in done.stderr
 
 
-def test_a_server_that_is_not_there_is_said_to_be_out_of_reach(
-    tmp_path: Path, env: dict[str, str]
+def publish_here(url: str, *, deadline: float = PATIENCE) -> None:
+    """As the command does it, within another time."""
+    publish_by(
+        "tick",
+        "1",
+        target=EVERYONE,
+        priority="normal",
+        source="here",
+        url=url,
+        token="any",
+        deadline=deadline,
+    )
+
+
+def test_a_server_that_is_not_there_is_said_to_be_out_of_reach() -> None:
+    with pytest.raises(Unreachable) as raised:
+        publish_here("http://127.0.0.1:9", deadline=0.5)
+    assert raised.value.title == "The server cannot be reached"
+    assert "may have been published" not in raised.value.detail
+
+
+def test_what_may_have_been_published_is_said_to_be() -> None:
+    with elsewhere(NONE) as silent, pytest.raises(Unreachable) as raised:
+        publish_here(silent.url, deadline=0.5)
+    assert raised.value.detail.endswith("It may have been published all the same.")
+
+
+def test_a_server_that_takes_longer_to_answer_than_is_waited_is_asked_again_what_became_of_it(
+    env: dict[str, str],
 ) -> None:
-    with running(["true"], tmp_path, env) as nothing:
-        nowhere = DevServer(nothing, "http://127.0.0.1:9", env, tmp_path)
-        done = tidewire(nowhere, "publish", "tick", "--token", "any")
-    assert done.returncode == 1
-    assert "cannot be reached" in done.stderr
+    with elsewhere(NONE, ACCEPTED) as slow:
+        done = subprocess.run(
+            [COMMAND, "publish", "tick", "1", "--url", slow.url, "--token", "any"],
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=40,
+            check=False,
+        )
+    assert (done.returncode, done.stdout) == (0, "1-1-abcd\n"), done.stderr
+    assert len(slow.keys) == 2
+    assert len({*slow.keys}) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (
+            Answer(404),
+            "The server refused. HTTP 404: What answers at {} is another server than Tidewire.",
+        ),
+        (
+            Answer(301, headers={"Location": "https://example.com/publish?token=x"}),
+            "The server refused. HTTP 301: {} leads to https://example.com/publish, and nothing",
+        ),
+    ],
+)
+def test_another_server_at_the_address_is_said_to_be_one_and_not_asked_again(
+    env: dict[str, str], answer: Answer, told: str
+) -> None:
+    with elsewhere(answer) as other:
+        done = subprocess.run(
+            [COMMAND, "publish", "tick", "1", "--url", other.url, "--token", "any"],
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=40,
+            check=False,
+        )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert told.format(f"{other.url}/api/realtime/publish") in done.stderr
+    assert other.requests == ["POST /api/realtime/publish"]
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("", "/api/realtime/publish"),
+        ("/", "/api/realtime/publish"),
+        ("/api/sse", "/api/realtime/publish"),
+        ("/api/realtime/sse/", "/api/realtime/publish"),
+        ("/app/", "/app/api/realtime/publish"),
+        ("/app/api/sse", "/app/api/realtime/publish"),
+    ],
+)
+def test_the_address_is_that_of_a_server_where_it_is_mounted_or_of_its_streams(
+    path: str, asked: str
+) -> None:
+    with elsewhere(ACCEPTED) as server:
+        publish_here(server.url + path)
+    assert server.requests == [f"POST {asked}"]
+
+
+def test_a_standard_input_that_is_closed_is_said_to_be(env: dict[str, str]) -> None:
+    command = f"exec {shlex.quote(COMMAND)} publish tick - --token any <&-"
+    done = subprocess.run(
+        ["sh", "-c", command], env=env, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Standard input is closed" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_checking_what_is_published_loads_no_framework() -> None:
+    code = "import sys, tidewire.serve.commands.publish, tidewire.http.bodies; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert "tidewire" in loaded
+    assert not loaded & {"fastapi", "starlette", "uvicorn"}
 
 
 def test_what_is_published_while_the_server_is_away_is_tried_again_and_made_once(
@@ -241,8 +349,10 @@ def test_ids_are_printed_as_lines_come_and_not_only_at_their_end(dev_server: Dev
         ("-", b"[]", "Line 3: "),
         ("-", b'{"type":"t"', "Line 3 is not JSON"),
         ("tick", b"oops", "Line 3 is not JSON"),
-        ("tick", b"\xff", "Line 3 is not JSON"),
+        ("tick", b"\xff", "Line 3 is not UTF-8"),
         ("tick", b"[" * 200_000, "Line 3 is not JSON"),
+        ("-", b"[" * 977 + b"]" * 977, "Line 3 is not JSON"),
+        ("-", b'{"type":"t","data":%s1%s}' % (b"[" * 977, b"]" * 977), "Line 3 is not JSON"),
         ("tick", b"NaN", "Line 3: The event cannot be written as JSON"),
     ],
 )
@@ -344,6 +454,24 @@ def test_a_folder_for_secrets_that_others_can_read_is_refused(
 def test_the_version_is_printed() -> None:
     done = subprocess.run([COMMAND, "--version"], capture_output=True, text=True, check=True)
     assert re.fullmatch(r"tidewire [0-9]+\.[0-9]+\.[0-9]+\n", done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("inside", "written"),
+    [("", ".venv/bin/tidewire"), (".venv", "bin/tidewire"), (".venv/bin", None)],
+)
+def test_the_way_to_the_command_is_one_that_a_shell_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: str, written: str | None
+) -> None:
+    command = tmp_path / ".venv/bin/tidewire"
+    command.parent.mkdir(parents=True)
+    command.write_text("#!/bin/sh\necho here\n")
+    command.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(command.parent / "python"))
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    monkeypatch.chdir(tmp_path / inside)
+    assert program() == (str(command) if written is None else written)
+    assert subprocess.check_output(["sh", "-c", program()], text=True) == "here\n"
 
 
 def test_what_a_server_says_when_it_starts_works_as_it_stands(

@@ -10,7 +10,7 @@ from typing import Any, Final
 import httpx
 
 from tidewire.client.endpoints import Endpoints
-from tidewire.client.errors import Unreachable, error_of
+from tidewire.client.errors import Refused, Unreachable, error_of
 from tidewire.client.failure import problem_of, refusal
 from tidewire.client.tokens import GivenToken, Token
 from tidewire.core.errors import AuthenticationError
@@ -22,6 +22,11 @@ ANSWER_SECONDS: Final = 10.0
 
 _LOGGER: Final = logging.getLogger("tidewire.client")
 _NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+_KEPT: Final = frozenset({307, 308})
+"""What leads elsewhere and keeps a POST one; by the others it becomes a GET."""
+
+_PASSING: Final = frozenset({401, 408, 425, 429})
+"""What something in between may say, and take the next one, or one with another token."""
 
 
 class HttpLane:
@@ -35,7 +40,9 @@ class HttpLane:
         self._token = Token(token) if isinstance(token, str) else None
         self._lock = threading.Lock()
         self._http = httpx.Client(
-            follow_redirects=True, headers={"User-Agent": f"tidewire/{__version__}"}
+            follow_redirects=True,
+            event_hooks={"response": [_check_kept]},
+            headers={"User-Agent": f"tidewire/{__version__}"},
         )
 
     def send(self, events: Sequence[Event], key: str, *, timeout: float) -> list[str]:
@@ -48,6 +55,7 @@ class HttpLane:
 
         Raises:
             Unreachable: no answer came.
+            Refused: what answers is not Tidewire, or leads elsewhere.
             TidewireError: what the server says.
         """
         body = encode_json({"events": [_wire(event) for event in events]})
@@ -75,7 +83,14 @@ class HttpLane:
             told = str(error) or type(error).__name__
             raise Unreachable(told, in_doubt=not isinstance(error, _NOT_SENT)) from error
         if not response.is_success:
-            raise error_of(refusal(response, problem_of(response)))
+            failure = refusal(response, problem_of(response))
+            if failure.problem or response.is_server_error or response.status_code in _PASSING:
+                raise error_of(failure)
+            raise _another(
+                response,
+                f"What answers at {_shown(response.url)} is another server than Tidewire. "
+                "Look at the address, and at what the proxy passes on.",
+            )
         try:
             answer = response.json()
             ids = [str(id_) for id_ in answer["ids"]]
@@ -98,6 +113,36 @@ class HttpLane:
             if known is None or known is refused or is_due:
                 known = self._token = Token.of(self._get_token())
             return known
+
+
+def _check_kept(response: httpx.Response) -> None:
+    """Is asked before an answer is followed to where it leads."""
+    if not response.has_redirect_location or response.status_code in _KEPT:
+        return
+    try:
+        target = response.url.join(response.headers["location"])
+    except httpx.InvalidURL:
+        # Then it leads nowhere.
+        return
+    raise _another(
+        response,
+        f"{_shown(response.url)} leads to {_shown(target)}, and nothing is published on that way. "
+        "Give the address of the server itself.",
+    )
+
+
+def _another(response: httpx.Response, detail: str) -> Refused:
+    """The refusal by something that is not Tidewire."""
+    status = response.status_code
+    error = Refused({"code": f"HTTP {status}", "detail": detail}, status)
+    error.answer = {}
+    vars(error).update(code=f"HTTP_{status}", status=status, category="client")
+    return error
+
+
+def _shown(url: httpx.URL) -> str:
+    # There may be a token in it, or a password.
+    return str(url.copy_with(query=None, fragment=None, userinfo=b""))
 
 
 def _wire(event: Event) -> dict[str, Any]:

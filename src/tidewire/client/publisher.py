@@ -113,6 +113,7 @@ class Publisher:
             RequestError: what is published is not valid; the subclass says why.
             AuthenticationError: the token is not good, or does not permit this.
             Unreachable: no answer of the server came before the deadline.
+            Refused: what answers at the address is not Tidewire, or leads elsewhere.
             LogAway: the log could not be reached before the deadline.
             TidewireError: the server refused for another reason until then.
             ValueError: there are no events, or one has an id already; or the key is too long.

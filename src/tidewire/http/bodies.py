@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Annotated, Any, Final, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
-from starlette.requests import ClientDisconnect, Request
 
 from tidewire.core.errors import EventTooLarge, InvalidBody, InvalidEvent, RequestError
 from tidewire.core.event import Event, Priority
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -124,13 +126,16 @@ class _Described(Mapping[str, Any]):
         return len(self._described)
 
 
-async def read_body(request: Request) -> bytes:
+async def read_body(request: "Request") -> bytes:
     """Reads a body, and stops when it is too large.
 
     Raises:
         EventTooLarge: more than 4 MiB.
         InvalidBody: it ends too early.
     """
+    # Not above: who checks events before it sends them has no framework to load.
+    from starlette.requests import ClientDisconnect
+
     body = bytearray()
     try:
         async for chunk in request.stream():
@@ -163,7 +168,7 @@ def parse_events(body: bytes) -> list[Event]:
     """
     content = _json_object(body)
     if "events" not in content:
-        return [_event(content)]
+        return [parse_event(content)]
     listed = content["events"]
     if len(content) > 1 or not isinstance(listed, list) or not 0 < len(listed) <= MAX_EVENTS:
         raise InvalidEvent(
@@ -173,14 +178,19 @@ def parse_events(body: bytes) -> list[Event]:
     events = []
     for index, item in enumerate(listed):
         try:
-            events.append(_event(item))
+            events.append(parse_event(item))
         except RequestError as error:
             error.extra["index"] = index
             raise
     return events
 
 
-def _event(content: Any) -> Event:
+def parse_event(content: Any) -> Event:
+    """An event as publishers send it, decoded.
+
+    Raises:
+        InvalidEvent, EventTooLarge: it is not good.
+    """
     if isinstance(content, dict) and not content.keys() <= _FIELDS:
         raise _unknown_field(content)
     body = _checked(EventBody, content)

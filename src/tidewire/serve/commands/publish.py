@@ -1,23 +1,20 @@
 """`tidewire publish`: one event, or lines of them; prints the ids."""
 
-import json
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, Final, cast
+from typing import Any, TextIO, cast
+from urllib.parse import urlsplit
 
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from tidewire.client.errors import Refused, Unreachable
-from tidewire.client.publisher import Publisher, batches
-from tidewire.core.errors import InvalidParameter, RequestError, TidewireError
+from tidewire.client.publisher import DEADLINE_SECONDS, Publisher, batches
+from tidewire.core.errors import InvalidParameter, LogAway, RequestError, TidewireError
 from tidewire.core.event import Event, Priority
 from tidewire.core.target import Target
 from tidewire.serve.console import err
 from tidewire.serve.jsonlines import lines, parse_json
-
-DEADLINE_SECONDS: Final = 10.0
-"""How long a publish is tried again: somebody waits for it, and a restart takes a moment."""
 
 
 def publish(
@@ -29,21 +26,32 @@ def publish(
     source: str,
     url: str,
     token: str,
+    deadline: float = DEADLINE_SECONDS,
 ) -> None:
     """Publishes what stands on the command line, or comes by standard input.
 
+    Args:
+        type_: the type; ``-``: whole events come by standard input.
+        data: the payload, JSON; ``-``: they come by standard input.
+        target: for whom.
+        priority: of all that is no whole event.
+        source: of the same.
+        url: of the server, with the path where Tidewire is mounted; or of its streams.
+        token: with the permission ``publish``.
+        deadline: seconds in which a publish is tried again. More than one answer may take, or a
+            slow server is never asked what became of it.
+
     Raises:
         RequestError: what is to be published is not valid.
-        Refused: the server does not take it.
-        Unreachable: there is no server.
+        Refused: the server does not take it, or is not Tidewire.
+        Unreachable: there is no server; the error says whether it may have been published.
     """
 
     def event(payload: Any) -> Event:
         return Event(type_, payload, cast(Priority, priority), source, target=target)
 
-    address = f"{url.rstrip('/')}/api/sse"
     with Publisher(
-        address, token=token, deadline=DEADLINE_SECONDS, on_retry=_tell_retry
+        _streams(url), token=token, deadline=deadline, on_retry=_tell_retry
     ) as publisher:
         if type_ == "-":
             if data is not None or not target.everyone:
@@ -58,12 +66,23 @@ def publish(
             _publish(publisher, [event(None if data is None else parse_json(data, "DATA"))])
 
 
+def _streams(url: str) -> str:
+    """Where the streams are of a server."""
+    if urlsplit(url).path.rstrip("/").endswith("/sse"):
+        return url
+    return f"{url.rstrip('/')}/api/sse"
+
+
 def _publish_lines(publisher: Publisher, made: Callable[[Any], Event]) -> None:
+    # The interpreter's type for it does not say so.
+    given: TextIO | None = sys.stdin
+    if given is None:
+        raise InvalidParameter("Standard input is closed, and '-' reads from there.")
     count = 0
     columns = SpinnerColumn(), TextColumn("{task.description}")
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
         task = progress.add_task("waiting for lines")
-        for group in lines(sys.stdin.fileno()):
+        for group in lines(given.fileno()):
             events = []
             for number, line in group:
                 value = parse_json(line, f"Line {number}")
@@ -82,19 +101,20 @@ def _publish_lines(publisher: Publisher, made: Callable[[Any], Event]) -> None:
 def _whole(value: Any) -> Event:
     """An event as publishers write it."""
     # Of all that this command does only this takes what reads bodies at the server.
-    from tidewire.http.bodies import parse_events
+    from tidewire.http.bodies import parse_event
 
-    [event] = parse_events(json.dumps({"events": [value]}).encode())
-    return event
+    return parse_event(value)
 
 
 def _publish(publisher: Publisher, events: Sequence[Event]) -> None:
     """Publishes what goes together, and prints the ids."""
     try:
         ids = publisher.publish(events)
-    except Unreachable:
-        raise
     except TidewireError as error:
+        if isinstance(error, Unreachable | LogAway) and error.in_doubt:
+            error.detail = f"{error.detail.rstrip('.')}. It may have been published all the same."
+        if isinstance(error, Unreachable | Refused):
+            raise
         raise Refused(error.problem(), error.status) from error
     sys.stdout.write("".join(f"{id_}\n" for id_ in ids))
     sys.stdout.flush()

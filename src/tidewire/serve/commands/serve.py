@@ -139,6 +139,8 @@ def program() -> str:
     beside = Path(sys.executable).parent / _NAME
     if shutil.which(_NAME) or not beside.exists():
         return _NAME
-    with contextlib.suppress(ValueError):
-        beside = beside.relative_to(Path.cwd())
+    here = Path.cwd()
+    # A name without a folder is looked for elsewhere, not here.
+    if beside.is_relative_to(here) and beside.parent != here:
+        beside = beside.relative_to(here)
     return shlex.quote(str(beside))
