@@ -3,7 +3,7 @@
 import pytest
 
 from tidewire.core import backoff as backoff_module
-from tidewire.core.backoff import Backoff
+from tidewire.core.backoff import Delays
 
 
 async def test_each_wait_is_twice_as_long_up_to_the_longest_and_a_success_begins_anew(
@@ -11,13 +11,13 @@ async def test_each_wait_is_twice_as_long_up_to_the_longest_and_a_success_begins
 ) -> None:
     monkeypatch.setattr(backoff_module, "FIRST_SECONDS", 0.001)
     monkeypatch.setattr(backoff_module, "LAST_SECONDS", 0.005)
-    backoff = Backoff()
+    delays = Delays()
     waits = []
     for _ in range(5):
-        waits.append(backoff.seconds)
-        await backoff.wait()
+        waits.append(delays.seconds)
+        await delays.wait()
     assert waits == [0.001, 0.002, 0.004, 0.005, 0.005]
-    await backoff.wait(longest=0.003)
-    assert backoff.seconds == 0.003
-    backoff.reset()
-    assert backoff.seconds == 0.001
+    await delays.wait(longest=0.003)
+    assert delays.seconds == 0.003
+    delays.reset()
+    assert delays.seconds == 0.001

@@ -103,6 +103,33 @@ def test_a_removed_connection_leaves_nothing_and_may_be_removed_again() -> None:
     assert list(registry.of_user("ann")) == []
 
 
+def test_a_connection_that_is_added_again_is_there_once() -> None:
+    registry = Connections()
+    it, other = connection(), connection()
+    for each in (it, it, other, it):
+        registry.add(each)
+    assert list(registry) == list(registry.of_user("ann")) == [it, other]
+    assert registry.states()["connecting"] == registry.transports()["sse"] == 2
+    registry.remove(it)
+    assert (list(registry), registry.states()["connecting"]) == ([other], 1)
+
+
+def test_a_connection_is_in_one_registry_and_under_an_id_of_its_own() -> None:
+    registry, elsewhere = Connections(), Connections()
+    it, twin = connection(), connection("bob")
+    twin.id = it.id
+    registry.add(it)
+    with pytest.raises(ValueError, match="one registry"):
+        elsewhere.add(it)
+    with pytest.raises(ValueError, match="id of its own"):
+        registry.add(twin)
+    elsewhere.remove(it)
+    registry.remove(twin)
+    assert (list(registry), list(elsewhere)) == ([it], [])
+    it.happen(Happening.OPENED)
+    assert (registry.states()["connected"], elsewhere.states()["connected"]) == (1, 0)
+
+
 def test_a_users_connections_may_go_while_they_are_gone_through() -> None:
     registry = Connections()
     for _ in range(3):
@@ -142,7 +169,7 @@ changes = st.tuples(
     st.integers(0, 9),
     st.one_of(
         st.sampled_from(Happening),
-        st.sampled_from(["remove", "look", "make room"]),
+        st.sampled_from(["add", "remove", "look", "make room"]),
         st.tuples(st.sampled_from(["ann", "bob"]), st.sampled_from(["sse", "polling"])),
     ),
     st.sampled_from([None, 0.0]),
@@ -165,6 +192,9 @@ def test_the_numbers_are_always_those_of_a_recount(
         elif isinstance(what, Happening):
             # Also of one that has gone: it is counted no more.
             it.happen(what)
+        elif what == "add":
+            # Also one that is there, and one that has gone.
+            registry.add(it)
         elif what == "remove":
             registry.remove(it)
         else:
@@ -176,6 +206,8 @@ def test_the_numbers_are_always_those_of_a_recount(
         told = registry.states(), registry.transports(), registry.closing
         assert told == recounted(registry)
         assert sum(told[0].values()) == len(registry)
+        by_user = [each for user in registry.all_users() for each in registry.of_user(user)]
+        assert Counter(by_user) == Counter(registry)
 
 
 def state(it: Connection) -> ConnectionState:

@@ -1,11 +1,15 @@
 """What an application calls says what the routes say."""
 
+import re
 from typing import Any
 
 import pytest
+from starlette.requests import HTTPConnection
+from starlette.routing import Route
 
-from tests.http.server import Live
-from tidewire.core.errors import NotFound
+from tests.http.server import SECRET, Live, check_problem, live
+from tidewire import Identity, Settings, Tidewire
+from tidewire.core.errors import Forbidden, NotFound
 
 ADMIN = {"userId": "admin", "roles": "ADMIN"}
 
@@ -78,3 +82,60 @@ async def test_what_is_told_of_the_health_of_a_node_is_whole(server: Live) -> No
         *("node", "host", "version", "python", "pid", "rss"),
         *("openFiles", "fileLimit", "loopLag"),
     } <= told["system"].keys()
+
+
+class Own(Tidewire):
+    """One with an idea of its own of who asks: nobody, until somebody is said to."""
+
+    somebody: Identity | None = None
+
+    async def authenticate(self, request: HTTPConnection) -> Identity:
+        if self.somebody is None:
+            raise Forbidden("Not on a Sunday.")
+        return self.somebody
+
+
+def make_own() -> Own:
+    away = dict.fromkeys(("nextauth_secret", "log_url", "redis_url", "dragonfly_url"))
+    settings = Settings.load(sse_jwt_secret=SECRET, **away)
+    return Own(settings, dev=True)
+
+
+FOR_ANYONE = {"/livez", "/readyz", "/tidewire.js", "/openapi.json", "/docs"}
+
+NEEDED: dict[str, dict[str, str]] = {
+    "/api/sse/health": {"details": "true"},
+    "/api/realtime/explain": {"event": "1-1-abcd", "user": "ann"},
+}
+"""Without these an endpoint does not ask who it is."""
+
+
+async def test_each_endpoint_that_asks_who_it_is_asks_the_override_of_a_subclass() -> None:
+    own = make_own()
+    asked = 0
+    async with live(own) as server:
+        for route in own.app.routes:
+            assert isinstance(route, Route)
+            if route.path in FOR_ANYONE:
+                continue
+            for method in route.methods or ():
+                path = re.sub(r"{.*}", "main.js", route.path)
+                # Whom development mode would let do everything.
+                given = {**ADMIN, **NEEDED.get(route.path, {})}
+                answer = await server.http.request(method, path, params=given)
+                assert answer.status_code == 403, (method, path)
+                if method != "HEAD":
+                    assert check_problem(answer, 403, "AUTH_FORBIDDEN")["detail"] == (
+                        "Not on a Sunday."
+                    )
+                asked += 1
+    assert asked >= 20
+
+
+async def test_whom_an_override_names_may_do_what_they_may() -> None:
+    own = make_own()
+    async with live(own) as server:
+        for roles, monitor in (((), 403), (("ADMIN",), 200)):
+            own.somebody = Identity("root", roles=frozenset(roles))
+            for path, status in (("/api/realtime/cursor", 200), ("/api/realtime/monitor", monitor)):
+                assert (await server.http.get(path)).status_code == status

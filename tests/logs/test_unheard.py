@@ -53,7 +53,7 @@ def test_what_the_log_took_is_not_afloat_until_the_log_is_away() -> None:
     unheard.leave()
     let_float(unheard, batch(3))
     assert numbers(unheard) == [1, 2, 3]
-    assert len(unheard) == 3
+    assert unheard.afloat == 3
 
 
 def test_what_the_log_took_keeps_the_id_that_the_log_gave() -> None:
@@ -70,7 +70,7 @@ def test_what_was_heard_before_the_answer_came_is_not_kept() -> None:
     take(unheard, batch(1, 3))
     unheard.leave()
     assert numbers(unheard) == [3]
-    assert len(unheard) == 1
+    assert unheard.afloat == 1
 
 
 def test_what_is_heard_is_let_go() -> None:
@@ -78,23 +78,23 @@ def test_what_is_heard_is_let_go() -> None:
     take(unheard, batch(1, 3))
     unheard.hear(heard([1, 2]))
     unheard.leave()
-    assert len(unheard) == 1
+    assert unheard.afloat == 1
     unheard.hear(heard([3]))
-    assert len(unheard) == 0
+    assert unheard.afloat == 0
 
 
 def test_where_nobody_follows_nothing_of_what_the_log_took_is_kept() -> None:
     unheard = Unheard()
     take(unheard, batch(1))
     unheard.leave()
-    assert len(unheard) == 0
+    assert unheard.afloat == 0
 
 
 def test_what_came_home_stays_until_it_is_heard_where_somebody_hears() -> None:
     for unheard, left in ((followed(), 2), (Unheard(), 0)):
         let_float(unheard, batch(1, 2))
         unheard.come_home()
-        assert len(unheard) == left
+        assert unheard.afloat == left
         assert unheard.after(0)[1] == 2, "all that ever were afloat"
 
 

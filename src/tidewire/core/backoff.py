@@ -7,7 +7,7 @@ FIRST_SECONDS: Final = 0.05
 LAST_SECONDS: Final = 5.0
 
 
-class Backoff:
+class Delays:
     """Waits between tries, each twice as long as the one before.
 
     Attributes:

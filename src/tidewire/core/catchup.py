@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from tidewire.core.backoff import Backoff
+from tidewire.core.backoff import Delays
 from tidewire.core.errors import LogAway
 from tidewire.core.journal import Journal
 from tidewire.core.log import PAGE_BYTES, Page
@@ -118,7 +118,7 @@ class CatchUp:
     async def _read_on(self, reader: Reader) -> None:
         """Reads until the reader is live, or its sink has no room, or it is closed."""
         size = HIGH_WATER
-        backoff = Backoff()
+        delays = Delays()
         try:
             while reader.behind() and reader.sink.room():
                 if reader.cursor.position.offset > self._here().offset:
@@ -128,7 +128,7 @@ class CatchUp:
                 try:
                     page = await self._pages.read(reader.cursor, size)
                 except Exception as error:
-                    await self._try_again(error, backoff)
+                    await self._try_again(error, delays)
                     continue
                 if self._unread:
                     self._unread = False
@@ -151,7 +151,7 @@ class CatchUp:
         finally:
             reader.catching_up = False
 
-    async def _try_again(self, error: Exception, backoff: Backoff) -> None:
+    async def _try_again(self, error: Exception, delays: Delays) -> None:
         # That the log is away is known already, and not for each reader anew.
         away = isinstance(error, LogAway)
         if not away:
@@ -160,6 +160,6 @@ class CatchUp:
                 "reading the log failed; it is tried again",
                 error=error,
                 code="READ_FAILED",
-                next_try=round(backoff.seconds * 1000),
+                next_try=round(delays.seconds * 1000),
             )
-        await backoff.wait(RETRY_AWAY if away else None)
+        await delays.wait(RETRY_AWAY if away else None)

@@ -69,7 +69,7 @@ def new_client_id() -> str:
     return secrets.token_hex(16)
 
 
-class Tally:
+class Census:
     """How many connections there are: in each state, and over each transport.
 
     It moves with them, so that whoever asks how many there are need not look at each.
@@ -87,13 +87,13 @@ class Tally:
 
     def enter(self, connection: "Connection") -> None:
         """Counts a connection from now on."""
-        connection.tally = self
+        connection.census = self
         self.states[connection.state] += 1
         self.transports[connection.transport] += 1
 
     def leave(self, connection: "Connection") -> None:
         """Counts it no more."""
-        connection.tally = None
+        connection.census = None
         self.states[connection.state] -= 1
         self.transports[connection.transport] -= 1
 
@@ -121,7 +121,7 @@ class Connection:
         look_at: when its authority is looked at next; None while nobody has to.
         reason: why it ends, once that is known.
         settled: whether all nodes have heard that it replaced what its instance had before.
-        tally: where it is counted; None while it is registered nowhere.
+        census: where it is counted; None while it is registered nowhere.
     """
 
     reader: Reader
@@ -137,7 +137,7 @@ class Connection:
     look_at: int | None = None
     reason: str | None = None
     settled: bool = True
-    tally: Tally | None = field(default=None, repr=False)
+    census: Census | None = field(default=None, repr=False)
 
     @property
     def user_id(self) -> str:
@@ -152,8 +152,8 @@ class Connection:
         following = TRANSITIONS.get((self.state, what))
         if following is None:
             return False
-        if self.tally is not None:
-            self.tally.move(self.state, following)
+        if self.census is not None:
+            self.census.move(self.state, following)
         self.state = following
         return True
 
@@ -184,11 +184,11 @@ class Connections:
         touched: the users whose numbers may have changed since somebody took note of them.
     """
 
-    __slots__ = ("_by_id", "_by_user", "_tally", "touched")
+    __slots__ = ("_by_id", "_by_user", "_census", "touched")
 
     def __init__(self) -> None:
         self.touched: set[str] = set()
-        self._tally = Tally()
+        self._census = Census()
         self._by_id: dict[str, Connection] = {}
         # Most users have one, and a dict for it would weigh more than the connection.
         self._by_user: dict[str, dict[Connection, None] | Connection] = {}
@@ -200,8 +200,17 @@ class Connections:
         return iter(self._by_id.values())
 
     def add(self, connection: Connection) -> None:
+        """Takes a connection in; a second time does nothing.
+
+        Raises:
+            ValueError: it is in another registry, or another one has its id.
+        """
+        if connection.census is self._census:
+            return
+        if connection.census is not None or connection.id in self._by_id:
+            raise ValueError("a connection is in one registry, under an id of its own")
         self._by_id[connection.id] = connection
-        self._tally.enter(connection)
+        self._census.enter(connection)
         user_id = connection.user_id
         siblings = self._by_user.get(user_id)
         if siblings is None:
@@ -214,9 +223,10 @@ class Connections:
 
     def remove(self, connection: Connection) -> None:
         """Takes a connection out; a second time does nothing."""
-        if self._by_id.pop(connection.id, None) is None:
+        if connection.census is not self._census:
             return
-        self._tally.leave(connection)
+        del self._by_id[connection.id]
+        self._census.leave(connection)
         user_id = connection.user_id
         siblings = self._by_user[user_id]
         self.touched.add(user_id)
@@ -271,16 +281,16 @@ class Connections:
 
     def states(self) -> dict[str, int]:
         """How many connections there are in each state, all states named."""
-        return {state.value: number for state, number in self._tally.states.items()}
+        return {state.value: number for state, number in self._census.states.items()}
 
     def transports(self) -> Counter[str]:
         """How many connections there are over each transport."""
-        return self._tally.transports.copy()
+        return self._census.transports.copy()
 
     @property
     def closing(self) -> int:
         """How many are on their way out."""
-        return self._tally.states[ConnectionState.DISCONNECTING]
+        return self._census.states[ConnectionState.DISCONNECTING]
 
     def sweep(self, connection: Connection, now: float, stale_after: float) -> bool:
         """Brings the state of a connection up to date; returns whether it is to be closed.

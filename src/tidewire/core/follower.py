@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 
-from tidewire.core.backoff import Backoff
+from tidewire.core.backoff import Delays
 from tidewire.core.journal import Journal
 from tidewire.core.log import EventLog, Page
 from tidewire.core.position import Edge, Position
@@ -67,7 +67,7 @@ class Follower:
         return tasks
 
     async def _follow(self) -> None:
-        backoff = Backoff()
+        delays = Delays()
         while True:
             try:
                 if self._deaf:
@@ -76,7 +76,7 @@ class Follower:
                     self._deaf = False
                 async with contextlib.aclosing(self._log.follow(self._here())) as pages:
                     async for page in pages:
-                        backoff.reset()
+                        delays.reset()
                         await self._take(page)
                 return
             except Exception as error:
@@ -86,6 +86,6 @@ class Follower:
                     "following the log failed; it is tried again",
                     error=error,
                     code="FOLLOW_FAILED",
-                    next_try=round(backoff.seconds * 1000),
+                    next_try=round(delays.seconds * 1000),
                 )
-                await backoff.wait()
+                await delays.wait()

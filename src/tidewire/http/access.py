@@ -1,9 +1,10 @@
 """Who asks, and what they may do."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from threading import Thread
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from starlette.requests import HTTPConnection
 
@@ -17,6 +18,9 @@ from tidewire.http.settings import SECRET_SETTINGS, Settings
 
 if TYPE_CHECKING:
     from tidewire.auth.tokens import IssuedToken
+
+Ask: TypeAlias = Callable[[HTTPConnection], Awaitable[Identity]]
+"""Says who asks."""
 
 PUBLISH: Final = "publish"
 
@@ -35,14 +39,17 @@ class Access:
         gate: Gate,
         life: Life,
         start: Start,
+        ask: Ask,
         clock: Clock,
     ) -> None:
-        """``life`` has the node that knows what was revoked, and ``start`` starts it."""
+        """``life`` has the node that knows what was revoked, and ``start`` starts it. ``ask`` says
+        who asks, as the service does."""
         self._settings = settings
         self._authentication = authentication
         self._gate = gate
         self._life = life
         self._start = start
+        self._ask = ask
         self._clock = clock
         self._loading: asyncio.TimerHandle | None = None
 
@@ -87,7 +94,7 @@ class Access:
             Forbidden: it is none.
             AuthenticationError, RateLimited: as `authenticate`.
         """
-        identity = await self.authenticate(request)
+        identity = await self._ask(request)
         self.check_admin(identity)
         return identity
 

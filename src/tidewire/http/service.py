@@ -112,7 +112,11 @@ class Service:
             # Looked up each time: whoever watches the start of this one has replaced it.
             return self.start()
 
-        self.access = Access(self.settings, proofs, self.gate, self._life, start, self.clock)
+        def ask(request: HTTPConnection) -> Awaitable[Identity]:
+            # So is this: a subclass may have its own.
+            return self.authenticate(request)
+
+        self.access = Access(self.settings, proofs, self.gate, self._life, start, ask, self.clock)
         self._traffic = Traffic(self.settings, start, self.clock, Tracing(tracer))
 
     # Life

@@ -3,7 +3,6 @@
 from typing import Any
 
 from tidewire.core.clock import Clock
-from tidewire.core.keeper import Phase
 from tidewire.health.measures import Measures
 from tidewire.http.figures import overall
 from tidewire.http.life import Life
@@ -27,7 +26,7 @@ class Vitals:
     def draining(self) -> bool:
         """Whether this node is going down."""
         node = self._life.node
-        return node is not None and node.keeper.phase is Phase.DRAINING
+        return node is not None and node.keeper.draining
 
     @property
     def status(self) -> str:

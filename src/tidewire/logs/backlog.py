@@ -104,7 +104,7 @@ class Backlog:
     def room(self, events: int, size: int) -> bool:
         """Whether so much more has room."""
         # What came home and is not heard is in memory all the same.
-        return self._spool.room(max(events, len(self._unheard) - self.events + events), size)
+        return self._spool.room(max(events, self._unheard.afloat - self.events + events), size)
 
     async def accept(self, batches: list[Batch]) -> bool:
         """Takes batches in order, and tells them how it went. Returns whether it took any."""

@@ -26,7 +26,8 @@ class Unheard:
         self._dropped = 0
         self._heard: dict[str, int] = {}
 
-    def __len__(self) -> int:
+    @property
+    def afloat(self) -> int:
         """How many are afloat."""
         return len(self._afloat)
 

@@ -1,1 +1,1 @@
-"""The page that describes every endpoint, made of our own OpenAPI document."""
+"""The page that describes every endpoint, made of the application's OpenAPI document."""

@@ -5,8 +5,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from tidewire.core.errors import TidewireError
+from tidewire.http.reference.document import Operation, operations, schemas
 from tidewire.http.reference.markup import Html, code, element, joined, link, prose, table, text
-from tidewire.http.reference.schemas import anchor, kind, members, needed, shapes, written
+from tidewire.http.reference.schemas import (
+    Schema,
+    anchor,
+    kind,
+    members,
+    needed,
+    shapes,
+    written,
+)
 
 UNSAID: Final = "Successful Response"
 """What FastAPI says of an answer that nobody has described."""
@@ -21,25 +30,31 @@ PROBLEMS: Final = (
     "What is refused or fails is answered as application/problem+json (RFC 9457), by these codes."
 )
 
-Operation = Mapping[str, Any]
+Codes = Mapping[str, Sequence[str]]
+"""The codes of problems, by their status."""
 
 
-def page(document: Mapping[str, Any], problems: Sequence[type[TidewireError]], style: str) -> Html:
+def page(
+    document: Mapping[str, Any],
+    problem: Mapping[str, Any],
+    problems: Sequence[type[TidewireError]],
+    style: str,
+) -> Html:
     """The whole page.
 
     Args:
         document: of OpenAPI 3.1.
+        problem: the schema of a problem.
         problems: what endpoints may answer, one class for each code.
         style: CSS, which goes into the page.
     """
     about = document["info"]
-    tags: dict[str, list[tuple[str, str, Operation]]] = defaultdict(list)
-    for path, item in document["paths"].items():
-        for method, operation in item.items():
-            tags[operation["tags"][0]].append((method.upper(), path, operation))
+    tags: dict[str, list[Operation]] = defaultdict(list)
+    for operation in operations(document):
+        tags[operation.tag].append(operation)
     codes: dict[str, list[str]] = defaultdict(list)
-    for problem in problems:
-        codes[str(problem.status)].append(problem.code)
+    for one in problems:
+        codes[str(one.status)].append(one.code)
     title = f"{about['title']} {about['version']}: HTTP API"
     head = element(
         "head",
@@ -55,7 +70,7 @@ def page(document: Mapping[str, Any], problems: Sequence[type[TidewireError]], s
         element(
             "header",
             element("h1", text(title)),
-            element("p", text(about["description"])),
+            element("p", text(about.get("description", ""))),
             element("p", prose(INTRODUCTION)),
             # Relative, so that it holds under any prefix.
             element(
@@ -65,19 +80,15 @@ def page(document: Mapping[str, Any], problems: Sequence[type[TidewireError]], s
             ),
         ),
         element("nav", *_contents(tags), aria_label="Contents"),
-        element("main", *_main(document, tags, codes, problems)),
+        element("main", *_main(document, tags, problem, problems, codes)),
     )
     return Html(f'<!doctype html>\n<html lang="en">{head}{body}</html>\n')
 
 
-def _contents(tags: Mapping[str, Sequence[tuple[str, str, Operation]]]) -> Iterator[Html]:
-    for tag, operations in tags.items():
-        entries = (
-            element("li", link(operation["operationId"], _name(method, path)))
-            for method, path, operation in operations
-        )
-        yield element("h2", text(tag.capitalize()))
-        yield element("ul", *entries)
+def _contents(tags: Mapping[str, Sequence[Operation]]) -> Iterator[Html]:
+    for tag, found in tags.items():
+        yield element("h2", _heading(tag))
+        yield element("ul", *(element("li", link(one.anchor, _name(one))) for one in found))
     yield element("h2", text("Everywhere"))
     places = (("schemas", "Schemas"), ("problems", "Problems"))
     yield element("ul", *(element("li", link(place, text(name))) for place, name in places))
@@ -85,29 +96,29 @@ def _contents(tags: Mapping[str, Sequence[tuple[str, str, Operation]]]) -> Itera
 
 def _main(
     document: Mapping[str, Any],
-    tags: Mapping[str, Sequence[tuple[str, str, Operation]]],
-    codes: Mapping[str, Sequence[str]],
+    tags: Mapping[str, Sequence[Operation]],
+    problem: Mapping[str, Any],
     problems: Sequence[type[TidewireError]],
+    codes: Codes,
 ) -> Iterator[Html]:
-    for tag, operations in tags.items():
-        articles = (_operation(*one, codes) for one in operations)
-        yield element("section", element("h2", text(tag.capitalize())), *articles)
-    schemas = document["components"]["schemas"]
+    for tag, found in tags.items():
+        articles = (_article(one, problem, codes) for one in found)
+        yield element("section", element("h2", _heading(tag)), *articles)
     yield element(
         "section",
         element("h2", text("Schemas")),
-        *(_schema(name, schema) for name, schema in sorted(schemas.items())),
+        *(_schema(name, schema) for name, schema in sorted(schemas(document).items())),
         id="schemas",
     )
     rows = (
         [
-            element("span", code(problem.code), id=problem.code),
-            text(problem.status),
-            text(problem.category),
-            code(problem.recovery),
-            text(problem.title),
+            element("span", code(one.code), id=one.code),
+            text(one.status),
+            text(one.category),
+            code(one.recovery),
+            text(one.title),
         ]
-        for problem in problems
+        for one in problems
     )
     heads = ("code", "status", "category", "recovery", "meaning")
     yield element(
@@ -115,60 +126,59 @@ def _main(
         element("h2", text("Problems")),
         element("p", text(PROBLEMS)),
         table("Codes", heads, rows),
-        *(members("Members of a problem", schema) for schema in _problem_schema(tags)),
+        members("Members of a problem", problem),
         id="problems",
     )
 
 
-def _problem_schema(
-    tags: Mapping[str, Sequence[tuple[str, str, Operation]]],
-) -> Iterator[Mapping[str, Any]]:
-    # Each endpoint has it in full; one of them is enough.
-    for operations in tags.values():
-        for _, _, operation in operations:
-            for status, answer in operation["responses"].items():
-                if status >= "400":
-                    (content,) = answer["content"].values()
-                    yield content["schema"]
-                    return
+def _heading(tag: str) -> Html:
+    # Not `capitalize`: the rest is as whoever named it has written it.
+    return text(tag[:1].upper() + tag[1:])
 
 
-def _name(method: str, path: str) -> Html:
-    return joined([element("b", text(method)), code(path)], " ")
+def _name(operation: Operation) -> Html:
+    return joined([element("b", text(operation.method)), code(operation.path)], " ")
 
 
-def _operation(
-    method: str, path: str, operation: Operation, codes: Mapping[str, Sequence[str]]
-) -> Html:
-    parts = [element("h3", _name(method, path)), element("p", prose(operation["summary"]))]
-    if parameters := operation.get("parameters"):
+def _article(operation: Operation, problem: Mapping[str, Any], codes: Codes) -> Html:
+    parts = [element("h3", _name(operation))]
+    parts += (element("p", prose(said)) for said in _said(operation))
+    if operation.parameters:
         rows = (
             [
-                code(one["name"]),
-                text(one["in"]),
-                needed(one["required"], one["schema"]),
-                written(one["schema"]),
-                prose(one.get("description", "")),
+                code(one.name),
+                text(one.place),
+                needed(one.is_required, one.schema),
+                written(one.schema),
+                prose(one.description),
             ]
-            for one in parameters
+            for one in operation.parameters
         )
         heads = ("parameter", "in", "presence", "value", "meaning")
         parts.append(table("Parameters", heads, rows))
-    if body := operation.get("requestBody"):
-        parts += _content("Body", body["content"])
+    if operation.body:
+        parts += _content("Body", operation.body)
     failures = []
-    for status, answer in operation["responses"].items():
-        if status < "400":
-            parts.append(element("h4", text(f"Answer {status}")))
-            if answer["description"] != UNSAID:
-                parts.append(element("p", prose(answer["description"])))
-            parts += _content("", answer.get("content", {}))
-        elif status != "default":
-            told = joined((link(one, code(one)) for one in codes.get(status, ())), " ")
-            failures.append([text(status), told])
+    for status, description, content in operation.answers:
+        if [one.get("schema") for one in content.values()] == [problem]:
+            # Each endpoint of ours has it, in full; it is told once.
+            if status != "default":
+                told = joined((link(one, code(one)) for one in codes.get(status, ())), " ")
+                failures.append([text(status), told])
+            continue
+        parts.append(element("h4", text(f"Answer {status}")))
+        if description not in ("", UNSAID):
+            parts.append(element("p", prose(description)))
+        parts += _content("", content)
     if failures:
         parts.append(table("Problems", ("status", "codes"), failures))
-    return element("article", *parts, id=operation["operationId"])
+    return element("article", *parts, id=operation.anchor)
+
+
+def _said(operation: Operation) -> Iterator[str]:
+    if operation.is_deprecated:
+        yield "Deprecated."
+    yield from filter(None, (operation.summary, *operation.description.split("\n\n")))
 
 
 def _content(head: str, content: Mapping[str, Mapping[str, Any]]) -> Iterator[Html]:
@@ -177,18 +187,19 @@ def _content(head: str, content: Mapping[str, Mapping[str, Any]]) -> Iterator[Ht
     for media_type, described in content.items():
         said = [code(media_type)]
         schema = described.get("schema")
-        if block := described.get("itemSchema"):
+        if (block := described.get("itemSchema")) is not None:
             said.append(joined([text("each block: "), kind(block)]))
-        elif schema:
+            schema = block
+        elif schema not in (None, {}):
             said.append(kind(schema))
         yield element("p", joined(said, ": "))
-        for shape in shapes(block or schema or {}):
+        for shape in shapes({} if schema is None else schema):
             yield members(shape.get("title", "Members"), shape)
 
 
-def _schema(name: str, schema: Mapping[str, Any]) -> Html:
+def _schema(name: str, schema: Schema) -> Html:
     parts = [element("h3", code(name))]
-    if described := schema.get("description"):
+    if not isinstance(schema, bool) and (described := schema.get("description")):
         parts.append(element("p", prose(described)))
     if not any(shapes(schema)):
         parts.append(element("p", kind(schema)))

@@ -107,7 +107,7 @@ async def _check_allowed(request: Request, service: Service) -> None:
     """
     if service.dev:
         try:
-            identity = await service.access.authenticate(_as_developer(request))
+            identity = await service.authenticate(_as_developer(request))
         except Forbidden:
             # From another machine, or for a strange host. It may still be an administrator.
             if CREDENTIALS.isdisjoint(request.headers.keys()):

@@ -50,7 +50,7 @@ def add_publishing_routes(router: APIRouter, service: Service) -> None:
     """Adds ``/api/realtime/publish`` and ``/api/realtime/test``."""
 
     async def publish(request: Request) -> Response:
-        identity = await service.access.authenticate(request)
+        identity = await service.authenticate(request)
         service.access.check_may_publish(identity)
         await service.gate.spend(request, "publish", identity)
         body = await read_body(request)
@@ -103,7 +103,7 @@ def add_publishing_routes(router: APIRouter, service: Service) -> None:
         tags=["publishing"],
     )
     async def test(request: Request) -> Tested:
-        identity = await service.access.authenticate(request)
+        identity = await service.authenticate(request)
         await service.gate.spend(request, "publish", identity)
         asked = parse_model(TestBody, await read_body(request))
         identity = service.access.confirm(identity)

@@ -13,7 +13,7 @@ from tidewire.core import errors
 from tidewire.core.errors import ConfigurationError, TidewireError
 from tidewire.http import problems
 from tidewire.http.assets import Asset
-from tidewire.http.problems import problem_route
+from tidewire.http.problems import Problem, problem_route
 from tidewire.http.service import Service
 
 FOLDER: Final = Path(__file__).parent.parent
@@ -74,7 +74,7 @@ def _make(app: FastAPI) -> Reference:
     from tidewire.http.reference.page import page
 
     style = "\n".join(path.read_text("utf-8") for path in STYLES)
-    body = page(app.openapi(), codes(), style).encode()
+    body = page(app.openapi(), Problem.model_json_schema(), codes(), style).encode()
     digest = b64encode(sha256(style.encode()).digest()).decode()
     rules = (
         "default-src 'none'",

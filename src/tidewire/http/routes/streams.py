@@ -144,7 +144,7 @@ def add_stream_routes(router: APIRouter, service: Service) -> None:
 
     async def sse(request: Request, query: Annotated[StreamQuery, Query()]) -> Response:
         check_names(request, StreamQuery)
-        identity = await service.access.authenticate(request)
+        identity = await service.authenticate(request)
         asked = StreamRequest(
             since=query.start(request, Edge.LATEST),
             filter=query.filter,
@@ -189,7 +189,7 @@ def add_stream_routes(router: APIRouter, service: Service) -> None:
 
     async def polling(request: Request, query: Annotated[PollQuery, Query()]) -> Response:
         check_names(request, PollQuery)
-        identity = await service.access.authenticate(request)
+        identity = await service.authenticate(request)
         asked = PollRequest(
             since=query.start(request, max(0, service.clock.now() - FIVE_MINUTES_MS)),
             limit=query.limit,
@@ -240,7 +240,7 @@ def add_stream_routes(router: APIRouter, service: Service) -> None:
         tags=["events"],
     )
     async def cursor(request: Request, response: Response) -> CursorAnswer:
-        await service.access.authenticate(request)
+        await service.authenticate(request)
         head = await service.cursor()
         response.headers["Tidewire-Cursor"] = head
         response.headers["Cache-Control"] = "no-store"

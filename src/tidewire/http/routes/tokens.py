@@ -45,7 +45,7 @@ def add_token_routes(router: APIRouter, service: Service) -> None:
         tags=["authentication"],
     )
     async def sse_token(request: Request, response: Response) -> TokenAnswer:
-        identity = await service.access.authenticate(request)
+        identity = await service.authenticate(request)
         await service.gate.spend(request, "token", identity)
         issued = service.access.issue_token(identity)
         response.headers["Cache-Control"] = "no-store"
@@ -71,7 +71,7 @@ def add_token_routes(router: APIRouter, service: Service) -> None:
         tags=["authentication"],
     )
     async def refresh(request: Request) -> RefreshAnswer:
-        identity = await service.access.authenticate(request)
+        identity = await service.authenticate(request)
         await service.gate.spend(request, "token", identity)
         asked = parse_model(RefreshBody, await read_body(request))
         expires_at, fence = await service.refresh(asked.client_id, service.access.confirm(identity))
