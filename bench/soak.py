@@ -6,10 +6,10 @@ a minute all clients of a node are cut off at the same moment. Meanwhile both no
 to: events for all and events for one. Every client looks at every event: none may be missing, come
 twice or out of turn, or be for somebody else, and no gap may be told.
 
-Of both nodes memory and open files are sampled. After a third of the time, in which everything
-that is bounded has filled, the memory of neither may grow, nor the files beside the connections of
-clients (Theil-Sen: the median of the slopes of all pairs of samples); and when all clients have
-left, their files must be gone.
+At first each node delivers as many events as it remembers. Then memory and open files of both are
+sampled. After a third of the time, in which everything else that is bounded has filled, the memory
+of neither may grow, nor the files beside the connections of clients (Theil-Sen: the median of the
+slopes of all pairs of samples); and when all clients have left, their files must be gone.
 
 The rates are as by default, counted in Redis; retention is short, so that it is filled early. The
 status is 0 if all that holds, else 1.
@@ -25,7 +25,7 @@ import statistics
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +42,7 @@ from tests.deploy.exchange import Exchange, Refused, fetch, open_stream
 from tests.faults.clients import Block
 from tidewire.auth.tokens import Tokens
 from tidewire.core.clock import SystemClock
+from tidewire.core.frames import MAX_BYTES
 from tidewire.serve.server import raise_file_limit
 
 RESULTS: Final = Path(__file__).parent / "results/soak.json"
@@ -80,6 +81,11 @@ POOLED_FILES: Final = 16
 """Connections to Redis that are opened when they are needed, and stay."""
 
 LEAST_RETENTION: Final = 500
+
+BATCH: Final = 400
+LAST: Final = "the last of a batch"
+FRAME_BYTES: Final = 300
+"""What a remembered event is at least, in the bytes that a node allows itself."""
 
 To = tuple[str, str]
 """A publisher, and the user that it publishes for; "" = everybody. Each such pair counts its
@@ -314,12 +320,46 @@ class Watch:
         return [sample for sample in self.samples if sample.at >= warm]
 
 
+async def fill_memory(nodes: Sequence[str], credentials: Credentials) -> None:
+    """Lets each node deliver as many events as it remembers, of the size of those that follow:
+    a node that has just started grows by each event until then."""
+    delivered: list[asyncio.Queue[int]] = [asyncio.Queue() for _ in nodes]
+
+    def taker(queue: "asyncio.Queue[int]") -> Callable[[Block], None]:
+        def take(block: Block) -> None:
+            if block.event == "soak" and block.envelope["data"]["to"] == LAST:
+                queue.put_nowait(block.envelope["data"]["n"])
+
+        return take
+
+    headers = credentials.headers("filler", "publish")
+    streams = [
+        await open_stream(node, taker(queue), headers=headers)
+        for node, queue in zip(nodes, delivered, strict=True)
+    ]
+    try:
+        for number in range(1, MAX_BYTES // FRAME_BYTES // BATCH + 1):
+            data = {"by": f"publisher at {nodes[0]}", "to": "", "n": number}
+            events = [{"type": "soak", "data": data}] * BATCH
+            events.append({"type": "soak", "data": data | {"to": LAST}})
+            path = "/api/realtime/publish"
+            await fetch(nodes[0], path, headers=headers, body={"events": events})
+            for queue in delivered:
+                while await queue.get() != number:
+                    pass
+    finally:
+        for stream in streams:
+            stream.leave()
+
+
 async def soak(
     options: argparse.Namespace, nodes: Sequence[str], watches: Sequence[Watch], tally: Tally
 ) -> None:
     """Lets it all happen, and waits until everybody has everything."""
     credentials = Credentials()
     users = [f"user-{number}" for number in range(options.clients)]
+    note("The nodes are filled with events.")
+    await fill_memory(nodes, credentials)
     told = await fetch(nodes[0], "/api/realtime/cursor", headers=credentials.headers("setup"))
     clients = [Client(user, nodes, told["cursor"], tally, credentials) for user in users]
     publishers = [Publisher(node, users, options.each, tally, credentials) for node in nodes]
