@@ -137,7 +137,8 @@ def test_tail_prints_events_as_json_and_goes_on_after_a_restart(
     with running([*serve, "0"], tmp_path, env) as first:
         url = until(lambda: re.search(r"http://[0-9.]+:([0-9]+)", first.output))
         server = DevServer(first, url[0], env, tmp_path)
-        with running([COMMAND, "tail", "--json", "--url", url[0]], tmp_path, env) as tail:
+        streams = f"{url[0]}/api/sse"
+        with running([COMMAND, "tail", "--json", "--url", streams], tmp_path, env) as tail:
             # It prints nothing until something comes; publish until it is there.
             until(lambda: publish(server, "tick", "1") and events_of(tail))
             first.stop()

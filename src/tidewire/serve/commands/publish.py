@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TextIO, cast
-from urllib.parse import urlsplit
 
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn
@@ -14,6 +13,7 @@ from tidewire.core.errors import InvalidParameter, LogAway, RequestError, Tidewi
 from tidewire.core.event import Event, Priority
 from tidewire.core.target import Target
 from tidewire.serve.console import err
+from tidewire.serve.endpoint import streams_at
 from tidewire.serve.jsonlines import lines, parse_json
 
 
@@ -51,7 +51,7 @@ def publish(
         return Event(type_, payload, cast(Priority, priority), source, target=target)
 
     with Publisher(
-        _streams(url), token=token, deadline=deadline, on_retry=_tell_retry
+        streams_at(url), token=token, deadline=deadline, on_retry=_tell_retry
     ) as publisher:
         if type_ == "-":
             if data is not None or not target.everyone:
@@ -64,13 +64,6 @@ def publish(
             _publish_lines(publisher, event)
         else:
             _publish(publisher, [event(None if data is None else parse_json(data, "DATA"))])
-
-
-def _streams(url: str) -> str:
-    """Where the streams are of a server."""
-    if urlsplit(url).path.rstrip("/").endswith("/sse"):
-        return url
-    return f"{url.rstrip('/')}/api/sse"
 
 
 def _publish_lines(publisher: Publisher, made: Callable[[Any], Event]) -> None:

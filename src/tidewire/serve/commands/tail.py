@@ -15,6 +15,7 @@ from tidewire.client.messages import Control, Envelope, Gap, Item
 from tidewire.client.status import Status
 from tidewire.core.errors import TidewireError
 from tidewire.serve.console import err, out
+from tidewire.serve.endpoint import streams_at
 
 _COLOURS: Final = {"low": "dim", "normal": "cyan", "high": "yellow", "critical": "bold red"}
 
@@ -37,7 +38,7 @@ def tail(
 
     async def run() -> None:
         client = Client(
-            f"{url.rstrip('/')}/api/sse",
+            streams_at(url),
             token=token,
             types=None if types is None else [types],
             topics=topics or None,
