@@ -321,8 +321,8 @@ class Watch:
 
 
 async def fill_memory(nodes: Sequence[str], credentials: Credentials) -> None:
-    """Lets each node deliver as many events as it remembers, of the size of those that follow:
-    a node that has just started grows by each event until then."""
+    """Lets each node deliver as many events as it remembers, alike to those that follow: a node
+    that has just started grows by each event until then."""
     delivered: list[asyncio.Queue[int]] = [asyncio.Queue() for _ in nodes]
 
     def taker(queue: "asyncio.Queue[int]") -> Callable[[Block], None]:
@@ -340,7 +340,9 @@ async def fill_memory(nodes: Sequence[str], credentials: Credentials) -> None:
     try:
         for number in range(1, MAX_BYTES // FRAME_BYTES // BATCH + 1):
             data = {"by": f"publisher at {nodes[0]}", "to": "", "n": number}
-            events = [{"type": "soak", "data": data}] * BATCH
+            to_all = {"type": "soak", "data": data}
+            to_one = to_all | {"metadata": {"userIds": ["filler"]}}
+            events = [to_one if place % 3 else to_all for place in range(BATCH)]
             events.append({"type": "soak", "data": data | {"to": LAST}})
             path = "/api/realtime/publish"
             await fetch(nodes[0], path, headers=headers, body={"events": events})

@@ -8,8 +8,9 @@ from tidewire.core.log import Entry
 
 MAX_BYTES: Final = 8 * 1024 * 1024
 
-_OVERHEAD: Final = 300
-"""What it costs to remember a frame, beside the bytes of it and of its entry."""
+_OVERHEAD: Final = 700
+"""What it costs to remember a frame, beside the bytes of it and of the body of its entry: 300 for
+the frame, and 300 to 600 for the entry."""
 
 
 class Frames:

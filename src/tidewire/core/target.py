@@ -130,6 +130,9 @@ class Target:
 
 EVERYONE: Final = Target()
 
+_NONE: Final[frozenset[str]] = frozenset()
+"""One for all targets: an empty set costs as much as a small one, and logs keep many."""
+
 
 def _given(key: str, value: Any) -> Any:
     # None means "left out" to `of`; a key that is present and null was not left out.
@@ -140,7 +143,7 @@ def _given(key: str, value: Any) -> Any:
 
 def _names(key: str, names: Iterable[str] | None) -> frozenset[str]:
     if names is None:
-        return frozenset()
+        return _NONE
     if isinstance(names, str | bytes | dict) or not isinstance(names, Iterable):
         raise _bad_list(key)
     listed = list(names)

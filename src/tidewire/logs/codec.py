@@ -5,6 +5,7 @@ then the targets and the session, divided by control characters that types canno
 names have escaped.
 """
 
+import sys
 from typing import Final
 
 from tidewire.core.event import Event
@@ -14,6 +15,7 @@ from tidewire.core.target import EVERYONE, Target
 
 _FIELD: Final = "\x1e"
 _NAME: Final = "\x1f"
+_KINDS: Final = {"u": "users", "r": "roles", "t": "topics"}
 _ESCAPES: Final = (("\\", "\\\\"), (_FIELD, "\\e"), (_NAME, "\\f"))
 
 
@@ -41,13 +43,14 @@ def decode(id_: bytes, header: bytes, body: bytes) -> Entry:
     # A later version may have more to say at the end.
     head, names, session = header.decode().split(_FIELD, 3)[:3]
     epoch, _, number, producer, accepted, type_ = head.split(" ", 5)
+    # The same words stand in thousands of entries that are kept.
     return Entry(
-        Position(int(ms), int(offset), epoch),
-        type_,
+        Position(int(ms), int(offset), sys.intern(epoch)),
+        sys.intern(type_),
         _target(names) if names else EVERYONE,
         body,
         _unescape(session) if session else None,
-        producer,
+        sys.intern(producer),
         int(number),
         None if accepted == "-" else Position.parse(accepted),
     )
@@ -74,10 +77,10 @@ def spooled(event: Event, place: Position, *, accepted: Position | None = None) 
 
 
 def _target(names: str) -> Target:
-    listed: dict[str, list[str]] = {"u": [], "r": [], "t": []}
+    listed: dict[str, list[str]] = {}
     for name in names.split(_NAME):
-        listed[name[0]].append(_unescape(name[1:]))
-    return Target(frozenset(listed["u"]), frozenset(listed["r"]), frozenset(listed["t"]))
+        listed.setdefault(_KINDS[name[0]], []).append(_unescape(name[1:]))
+    return Target(**{kind: frozenset(found) for kind, found in listed.items()})
 
 
 def _escape(text: str) -> str:
