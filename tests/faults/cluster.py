@@ -2,9 +2,10 @@
 
 import os
 import signal
+import ssl
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import httpx
 
@@ -16,6 +17,14 @@ from tidewire.core.clock import SystemClock
 SECRET = "a secret of the fault suite that is long enough to sign with"
 PING_SECONDS = 1
 """Clients take a stream for dead after a few pings; a fault should not have to last longer."""
+
+NO_AUTHORITIES: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""No node speaks TLS, and to load the authorities anew for each client takes long."""
+
+
+def http_client(timeout: float, **options: Any) -> httpx.AsyncClient:
+    """What talks to nodes; ``timeout`` in seconds."""
+    return httpx.AsyncClient(trust_env=False, verify=NO_AUTHORITIES, timeout=timeout, **options)
 
 
 def token(who: Who, *, permissions: Iterable[str] = ()) -> str:
@@ -71,7 +80,7 @@ class Node:
     def start(self) -> None:
         """Starts it and waits until it listens."""
         assert self._process is None or self._process.popen.poll() is not None, "it runs already"
-        port = self.url.rpartition(":")[2] or "0"
+        port = str(self.port)
         command = [COMMAND, "serve", "--log", self._log, "--port", port, *self._options]
         self._process = Process(command, self._folder, self._env)
         self.url = url_in(self._process)
@@ -91,6 +100,11 @@ class Node:
         """Sends SIGHUP to the process that was started, and not to those that it has started."""
         assert self._process is not None
         self._process.popen.send_signal(signal.SIGHUP)
+
+    @property
+    def port(self) -> int:
+        """Where it listens; 0 before its first start."""
+        return int(self.url.rpartition(":")[2] or 0)
 
     @property
     def output(self) -> str:
@@ -128,7 +142,7 @@ class Node:
         return answer.text
 
     async def _get(self, path: str, headers: dict[str, str] | None = None) -> httpx.Response | None:
-        async with httpx.AsyncClient(base_url=self.url, trust_env=False, timeout=3) as http:
+        async with http_client(3, base_url=self.url) as http:
             try:
                 return await http.get(path, headers=headers)
             except httpx.TransportError:

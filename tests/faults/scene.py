@@ -9,9 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from tests.faults.applications import Application
 from tests.faults.clients import Client
 from tests.faults.cluster import Node
+from tests.faults.front import Front
 from tests.faults.history import ROLE, Accepted, Who, holes_in, seen_in
+from tests.faults.observers import Observer
 from tests.faults.oracle import NOTHING, Allowance, judge
 from tests.faults.traffic import Publisher, Traffic
 
@@ -22,7 +25,7 @@ ENOUGH: Final = 6
 """Events of a node that show how it does."""
 
 AWAY_SECONDS: Final = 2.5
-"""How long Redis is away at least: clients that go about are at both nodes meanwhile."""
+"""How long Redis is away at least: who goes about is at both nodes meanwhile."""
 
 QUIET: Final = 0.5
 """Seconds in which what comes twice would have come."""
@@ -50,7 +53,9 @@ class Scene:
     """Nodes, traffic and clients, and what is to be shown of them.
 
     Two publishers at each node. Of the clients some stay at their node, by a stream or by polls;
-    one goes from node to node; one also from streams to polls and back.
+    one goes from node to node; one also from streams to polls and back. So do applications with
+    the Python client. One of these knows a proxy only that goes from node to node, and falls back
+    to polls by itself, and comes back to streams.
     """
 
     def __init__(self, nodes: Sequence[Node]) -> None:
@@ -59,15 +64,21 @@ class Scene:
             [Publisher(f"{node.name}{number}", node) for node in nodes for number in (1, 2)]
         )
         alice, bob = Who("alice", (ROLE,)), Who("bob")
-        self.clients = [
+        self._front = Front("the front", nodes)
+        self._falls_back = Application("falls back", bob, [self._front], max_reconnect_attempts=1)
+        self.clients: list[Observer] = [
             Client("goes from node to node", alice, nodes),
-            Client("goes anywhere", bob, nodes, ("sse", "poll")),
+            Client("goes anywhere", bob, nodes, ("sse", "polling")),
+            Application("is started again anywhere", alice, nodes, ("sse", "polling")),
+            self._falls_back,
         ]
         for node in nodes:
             self.clients += [
                 Client(f"streams at {node.name}", bob, [node]),
-                Client(f"polls at {node.name}", alice, [node], ("poll",)),
+                Client(f"polls at {node.name}", alice, [node], ("polling",)),
                 Client(f"also streams at {node.name}", Who("carol"), [node]),
+                Application(f"is told by streams at {node.name}", alice, [node]),
+                Application(f"is told by polls at {node.name}", bob, [node], ("polling",)),
             ]
 
         self._went: list[float] = []
@@ -79,6 +90,7 @@ class Scene:
 
     async def begin(self) -> None:
         """Lets everybody follow, then lets the traffic flow; returns when it arrives."""
+        await self._front.start()
         for client in self.clients:
             client.start()
         async with asyncio.timeout(10):
@@ -86,25 +98,31 @@ class Scene:
         self.traffic.start()
         await self.goes_on()
 
-    async def goes_on(self, clients: Sequence[Client] | None = None, seconds: float = 10) -> None:
+    async def goes_on(self, clients: Sequence[Observer] | None = None, seconds: float = 10) -> None:
         """Waits until clients, by default all, have received some more events."""
+        for client in self.clients:
+            if isinstance(client, Application):
+                client.hurry()
         wanted = {
             client: len(client.history) + ENOUGH
             for client in (self.clients if clients is None else clients)
         }
 
-        def behind() -> list[Client]:
+        def behind() -> list[Observer]:
             return [client for client, count in wanted.items() if len(client.history) < count]
 
         def told() -> str:
-            lines = [f"who {client.name}: {client.notes[-5:]}" for client in behind()]
+            lines = [
+                f"who {client.name}: {[*client.problems, *client.notes[-5:]]}"
+                for client in behind()
+            ]
             return "\n".join(["more events for", *lines, *self._circumstances()])
 
         await until(lambda: not behind(), seconds, told)
 
-    def at(self, node: Node) -> list[Client]:
+    def at(self, node: Node) -> list[Observer]:
         """The clients that stay at a node."""
-        return [client for client in self.clients if client.nodes == [node]]
+        return [client for client in self.clients if client.places == [node]]
 
     async def serves_without_redis(self, *, durable: bool = False) -> None:
         """Redis went away a moment ago. Each node accepts in time, says how durably, serves its
@@ -163,6 +181,8 @@ class Scene:
     async def holds(self, allowance: Allowance = NOTHING, seconds: float = 15) -> None:
         """Ends the traffic, and waits until every client has all that it was promised, once."""
         await self.goes_on()
+        ways = self._falls_back.ways
+        await until(lambda: len(ways) == 2, 10, lambda: f"both ways, not {ways} alone")
         await self.traffic.finish(seconds)
         with suppress(AssertionError):
             await until(lambda: not self._complaints(allowance, only_missing=True), seconds, str)
@@ -220,8 +240,11 @@ class Scene:
 
     async def end(self) -> None:
         await self.traffic.end()
-        for client in self.clients:
-            await client.stop()
+        try:
+            for client in self.clients:
+                await client.stop()
+        finally:
+            await self._front.stop()
 
 
 @asynccontextmanager

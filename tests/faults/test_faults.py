@@ -10,11 +10,13 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 import pytest
 
-from tests.faults.clients import Client
+from tests.faults.applications import Application
 from tests.faults.history import Who, holes_in
+from tests.faults.observers import Observer
 from tests.faults.oracle import Allowance
 from tests.faults.scene import Scene, lost_before, scene_of, until
 from tests.redisserver import Persistence, Redis, free_port, redis_server
@@ -22,6 +24,15 @@ from tests.tcpproxy import Proxy, tcp_proxy
 
 AN_APPEND = b'"k"'
 """What stands in every request that brings an event to the log: a piece of the payload."""
+
+BEAT: Final = 0.3
+"""Seconds from one cut to the next: some meet a node that has recovered."""
+
+SILENT_SECONDS: Final = 5.0
+"""How long nothing comes from Redis."""
+
+FROZEN_SECONDS: Final = 20.0
+"""How long a node stands still."""
 
 
 @asynccontextmanager
@@ -87,7 +98,7 @@ async def test_connections_that_redis_closes_cost_nothing(tmp_path: Path) -> Non
         for _ in range(8):
             killed = redis.command("CLIENT", "KILL", "TYPE", "normal")
             assert isinstance(killed, int)
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(BEAT)
         await scene.is_healthy()
         await scene.holds()
 
@@ -146,7 +157,7 @@ async def test_a_black_hole_costs_nothing(tmp_path: Path) -> None:
     and gave up arrives afterwards. No gap."""
     async with behind_proxy(tmp_path) as (scene, proxy):
         proxy.black_hole()
-        await asyncio.gather(scene.serves_without_redis(), asyncio.sleep(5))
+        await asyncio.gather(scene.serves_without_redis(), asyncio.sleep(SILENT_SECONDS))
         proxy.pass_on()
         await scene.is_healthy()
         await scene.holds()
@@ -156,7 +167,7 @@ async def test_appends_whose_answers_vanish_are_made_once(tmp_path: Path) -> Non
     """Five seconds in which Redis gets every request and no answer comes back. No gap."""
     async with behind_proxy(tmp_path) as (scene, proxy):
         proxy.swallow_answers()
-        await asyncio.gather(scene.serves_without_redis(), asyncio.sleep(5))
+        await asyncio.gather(scene.serves_without_redis(), asyncio.sleep(SILENT_SECONDS))
         proxy.pass_on()
         await scene.is_healthy()
         await scene.holds()
@@ -184,7 +195,7 @@ async def test_a_node_that_stands_still_costs_nothing(tmp_path: Path) -> None:
         try:
             away = [client for client in scene.clients if client not in scene.at(node)]
             await scene.goes_on(away, seconds=15)
-            await asyncio.sleep(frozen + 20 - time.monotonic())
+            await asyncio.sleep(frozen + FROZEN_SECONDS - time.monotonic())
         finally:
             node.thaw()
         await scene.is_healthy()
@@ -194,28 +205,42 @@ async def test_a_node_that_stands_still_costs_nothing(tmp_path: Path) -> None:
 async def test_a_failover_that_loses_writes_costs_a_gap_also_for_who_comes_late(
     tmp_path: Path,
 ) -> None:
-    """The nodes are led to a replica that had not the last writes. A gap ``epoch``, also for a
-    client whose cursor is of a lost write and who comes when that offset is taken again."""
+    """The nodes are led to a replica that had not the last writes. A gap ``epoch``, also for
+    clients whose cursor is of a lost write and who come when that offset is taken again."""
     with (
         redis_server(_new(tmp_path / "primary")) as primary,
         redis_server(_new(tmp_path / "replica"), replica_of=primary) as replica,
         tcp_proxy(primary.port) as proxy,
     ):
         async with scene_of(f"redis://127.0.0.1:{proxy.port}/0", tmp_path) as scene:
-            late = scene.clients[0]
+            late = [
+                client
+                for client in scene.clients
+                if len(client.places) > 1
+                or (isinstance(client, Application) and client in scene.at(scene.node("a")))
+            ]
             async with scene.traffic.held():
                 await until(lambda: replica.has_copied(primary), 5, lambda: "replica has all")
                 replica.command("REPLICAOF", "NO", "ONE")
+                copied = max(_offset(event.id) for event in scene.traffic.accepted)
             await scene.goes_on()
-            await late.stop()
+            await until(
+                lambda: all(_place(client) > copied for client in late),
+                5,
+                lambda: f"who comes late has read beyond {copied}",
+            )
+            for client in late:
+                await client.stop()
             async with scene.traffic.held():
                 proxy.switch(replica.port)
                 switched = time.monotonic()
             await scene.is_healthy()
-            await _until_beyond(scene, late)
-            late.start()
+            for client in late:
+                await _until_beyond(scene, client)
+                client.start()
             await scene.holds(lost_before(switched))
-            assert [hole.reason for hole in holes_in(late.history)] == ["epoch"]
+            for client in late:
+                assert [hole.reason for hole in holes_in(client.history)] == ["epoch"], client.name
 
 
 async def test_a_node_killed_with_a_spool_in_memory_loses_only_what_it_called_not_durable(
@@ -260,25 +285,29 @@ async def test_a_node_killed_with_a_spool_on_disk_loses_nothing(tmp_path: Path) 
 async def _cut(
     proxy: Proxy, *, request: bytes = b"", longer_than: int = 0, keep: float = 0.5
 ) -> None:
-    """Cuts some answers, with time between them: some meet a node that has recovered."""
+    """Cuts some answers, with time between them."""
     for count in range(1, 5):
         proxy.cut_answers(request=request, longer_than=longer_than, keep=keep)
         await _until_cuts(proxy, count)
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(BEAT)
 
 
 async def _until_cuts(proxy: Proxy, count: int) -> None:
     await until(lambda: proxy.cuts >= count, 10, lambda: f"{count} answers are cut")
 
 
-async def _until_beyond(scene: Scene, client: Client) -> None:
+async def _until_beyond(scene: Scene, client: Observer) -> None:
     """Waits until the log has gone beyond the offset at which a client stands."""
-    assert client.cursor is not None
-    reached = _offset(client.cursor)
+    reached = _place(client)
     end = time.monotonic() + 15
     while _offset(await scene.nodes[0].head(Who("late"))) <= reached:
         assert time.monotonic() < end, f"the log does not go beyond {reached}"
         await asyncio.sleep(0.1)
+
+
+def _place(client: Observer) -> int:
+    assert client.cursor is not None
+    return _offset(client.cursor)
 
 
 def _offset(cursor: str) -> int:

@@ -4,13 +4,28 @@ what was lost is found to be lost."""
 import asyncio
 import time
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from tests.faults.clients import Block, Blocks
-from tests.faults.scene import lost_before, scene_of
+from tests.faults.observers import Way
+from tests.faults.scene import lost_before, scene_of, until
 
 STREAM = b"event: ping\ndata: {}\nid: 1-1-abcd\n\ndata: [1]\n\nevent: gap\ndata: {"
+
+WAYS: Final[dict[str, set[Way]]] = {
+    "streams at a": {"sse"},
+    "polls at a": {"polling"},
+    "also streams at a": {"sse"},
+    "is told by streams at a": {"sse"},
+    "is told by polls at a": {"polling"},
+    "falls back": {"sse", "polling"},
+}
+"""In which ways who is not restless is served; who falls back does it by itself."""
+
+FROZEN_SECONDS: Final = 5.0
+"""How long a node stands still."""
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 1000])
@@ -27,14 +42,16 @@ def test_blocks_come_whole_from_pieces_of_any_size(size: int) -> None:
 
 async def test_a_node_that_runs_loses_and_repeats_nothing(tmp_path: Path) -> None:
     async with scene_of("memory:", tmp_path, names=["a"]) as scene:
+        ways = {client.name: client.ways for client in scene.clients if client.name in WAYS}
+        await until(lambda: ways == WAYS, 20, lambda: f"who is served how: {ways}")
         await scene.holds()
-        assert all(client.connected or "polls" in client.name for client in scene.clients)
+        assert ways == WAYS
 
 
 async def test_a_frozen_node_goes_on_where_it_was(tmp_path: Path) -> None:
     async with scene_of("memory:", tmp_path, names=["a"]) as scene:
         scene.nodes[0].freeze()
-        await asyncio.sleep(5)
+        await asyncio.sleep(FROZEN_SECONDS)
         scene.nodes[0].thaw()
         await scene.holds()
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import httpx
 
-from tests.faults.cluster import Node, bearer
+from tests.faults.cluster import Node, bearer, http_client
 from tests.faults.history import Accepted, To, Who
 
 PATIENCE: Final = 5.0
@@ -48,9 +48,7 @@ class Publisher:
 
     async def run(self) -> None:
         headers = bearer(Who(self.name), permissions=["publish"])
-        async with httpx.AsyncClient(
-            base_url=self.node.url, headers=headers, trust_env=False, timeout=PATIENCE
-        ) as http:
+        async with http_client(PATIENCE, base_url=self.node.url, headers=headers) as http:
             while not self._stopping:
                 async with self.turn:
                     await self._publish(http)
