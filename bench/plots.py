@@ -49,10 +49,15 @@ STYLE: Final[Any] = {
 }
 
 
+def plotted(table: Table) -> list[Row]:
+    """The rows that are compared."""
+    return [row for row in table.rows if row.compared and row.values]
+
+
 def plot(table: Table, path: Path) -> None:
     """Bars of the medians, with lines from the least to the greatest, for each row that is
     compared."""
-    rows = [row for row in table.rows if row.compared and row.values]
+    rows = plotted(table)
     heights = [len(row.values) * BAR + MARGIN for row in rows]
     figure, axes = pyplot.subplots(
         len(rows),
@@ -90,19 +95,13 @@ def fill_in(page: str, name: str, text: str) -> str:
 
 
 def section(table: Table, name: str) -> str:
-    """What the page says of a bench: on what it was measured, the plot, the table."""
+    """What the page says of a bench: on what it was measured, the plot if it has one, the table."""
     facts = table.machine
     when = ", ".join(text for key, text in facts.items() if key != "date")
-    pairs = table.options.get("pairs", "?")
-    return "\n".join(
-        (
-            f"{facts.get('date', '')}, {when}; medians of {pairs} pairs:",
-            "",
-            f"![{name}](plots/{name}.svg)",
-            "",
-            table.markdown(),
-        )
-    )
+    pairs = table.options.get("pairs")
+    told = f"{facts.get('date', '')}, {when}" + (f"; medians of {pairs} pairs:" if pairs else ":")
+    shown = [f"![{name}](plots/{name}.svg)"] if plotted(table) else []
+    return "\n\n".join((told, *shown, table.markdown()))
 
 
 def main() -> None:
@@ -117,8 +116,9 @@ def main() -> None:
     page = options.page.read_text()
     for path in options.results:
         table = Table.load(path)
-        with matplotlib.rc_context(STYLE):
-            plot(table, options.plots / f"{path.stem}.svg")
+        if plotted(table):
+            with matplotlib.rc_context(STYLE):
+                plot(table, options.plots / f"{path.stem}.svg")
         filled = fill_in(page, path.stem, section(table, path.stem))
         if filled == page:
             print(f"{options.page} has no place for {path.stem}, or it was there")

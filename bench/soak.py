@@ -492,8 +492,10 @@ def fill(table: Table, watches: Sequence[Watch], tally: Tally, warm: float) -> N
     for name in NEVER:
         row = table.row(name, "in all", Target(0, at_most=True), compared=False)
         row.add("Tidewire", tally.counts[name])
-    memory = table.row("RSS after the warm-up", "MiB", subject=watches[0].name)
-    files = table.row("open files after the warm-up", "files", subject=watches[0].name)
+    memory = table.row("RSS after the warm-up", "MiB", subject=watches[0].name, compared=False)
+    files = table.row(
+        "open files after the warm-up", "files", subject=watches[0].name, compared=False
+    )
     for watch in watches:
         samples = watch.after(warm)
         window = samples[-1].at - samples[0].at

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -209,6 +210,41 @@ async def test_a_new_stream_of_a_tab_replaces_its_old_one_and_no_other(keeper: K
     assert written(old) == [("disconnecting", {"reason": "replaced", "reconnectAfter": None})]
     for it in (*spared, new):
         assert written(it) == []
+
+
+async def test_a_stream_is_not_replaced_by_an_older_one_whose_node_says_so_late(
+    keeper: Keeper, bus: LocalBus, clock: FakeClock
+) -> None:
+    asked = clock.now()
+    late = Disconnect(
+        "replaced", user_id="ann", instance_id="tab", spare="elsewhere", spare_since=asked
+    )
+    clock.advance(1)
+    it = await opened(keeper, instance="tab")
+    await bus.send(late)
+    assert written(it) == []
+    await bus.send(replace(late, spare_since=clock.now()))
+    assert names(it) == ["disconnecting"]
+
+
+@pytest.mark.parametrize("older_heard_first", [True, False])
+async def test_of_two_nodes_streams_of_a_tab_the_newer_stays_in_whichever_order_it_is_heard(
+    keeper: Keeper, bus: LocalBus, clock: FakeClock, older_heard_first: bool
+) -> None:
+    command = Disconnect("replaced", user_id="ann", instance_id="tab")
+    newer = replace(command, spare="elsewhere", spare_since=clock.now() + 1)
+    it = connection(keeper, instance="tab")
+    if older_heard_first:
+        keeper.admit(it)
+        keeper.opened(it)
+        await bus.send(newer)
+    else:
+        keeper.admit(it)
+        it.settled = False
+        keeper.opened(it)
+        await bus.send(newer)
+        await bus.send(replace(command, spare=it.id, spare_since=it.connected_at))
+    assert written(it) == [("disconnecting", {"reason": "replaced", "reconnectAfter": None})]
 
 
 async def test_a_held_poll_replaces_nothing(keeper: Keeper) -> None:

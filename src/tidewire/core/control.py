@@ -22,6 +22,7 @@ class Disconnect:
         user_id: all streams of a user.
         instance_id: all streams of one tab of that user.
         spare: a stream that stays although it matches.
+        spare_since: when that was asked for, Unix milliseconds: what is newer stays as well.
     """
 
     reason: str
@@ -30,6 +31,7 @@ class Disconnect:
     user_id: str | None = None
     instance_id: str | None = None
     spare: str | None = None
+    spare_since: int = 0
 
 
 @dataclass(frozen=True, slots=True)

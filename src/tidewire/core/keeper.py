@@ -198,8 +198,8 @@ class Keeper:
         self.connections.add(connection)
         self._to_sweep.add(connection, self.clock.monotonic())
         if replaces:
-            # Until all nodes have heard this in one order, nobody knows which of two streams is
-            # the newer one.
+            # Which of two streams of one moment is the newer one, nobody knows until all nodes
+            # have heard this in one order.
             connection.settled = False
             self._bus.post(
                 Disconnect(
@@ -207,6 +207,7 @@ class Keeper:
                     user_id=connection.user_id,
                     instance_id=connection.instance_id,
                     spare=connection.id,
+                    spare_since=connection.connected_at,
                 )
             )
 
@@ -333,7 +334,7 @@ class Keeper:
         ):
             if connection.id == command.spare:
                 connection.settled = True
-            elif command.spare is None or connection.settled:
+            elif command.spare is None or _replaced(connection, command):
                 self._dismiss(connection, command)
 
     def _dismiss(self, connection: Connection, command: Disconnect) -> None:
@@ -405,3 +406,10 @@ class Keeper:
         detail = None if pinged else "it is not live, or has no room"
         self.timeline.note("pinged", connection, self.hub.reached(connection.reader), detail=detail)
         return {"pinged": pinged}
+
+
+def _replaced(connection: Connection, command: Disconnect) -> bool:
+    """Whether a stream is older than the one that it is to make room for. The command may be late:
+    a node could not send it, and its client has a stream elsewhere by now."""
+    age = connection.connected_at - command.spare_since
+    return age < 0 or (age == 0 and connection.settled)
