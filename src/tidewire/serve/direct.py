@@ -114,8 +114,7 @@ class DirectSink(asyncio.Protocol):
                     sink._empty = False
                     sink._transport.write(data[sent:])
             except OSError:
-                # Whoever went is missed by the transport as well, which tells of it.
-                sink.abort()
+                sink._miss()
             except Exception as error:
                 refused.append((index, error))
         return refused
@@ -127,8 +126,7 @@ class DirectSink(asyncio.Protocol):
             except BlockingIOError:
                 sent = 0
             except OSError:
-                # Whoever went is missed by the transport as well, which tells of it.
-                self.abort()
+                self._miss()
                 return True
             if sent == len(data):
                 return True
@@ -174,6 +172,14 @@ class DirectSink(asyncio.Protocol):
 
     def abort(self) -> None:
         self._leave()
+        self._end()
+
+    def _miss(self) -> None:
+        # Of a crowd that has gone at once the others must not wait for the end of each.
+        self._leave()
+        self._turnstile.enter(self._end)
+
+    def _end(self) -> None:
         # asyncio's transports may not be aborted when their connection is gone.
         if not self._gone:
             self._transport.abort()
@@ -212,7 +218,7 @@ class DirectSink(asyncio.Protocol):
         if self._fd < 0:
             # TLS has no half connections; the transport closes itself.
             return False
-        self._turnstile.enter(self._transport.abort)
+        self._turnstile.enter(self._end)
         return True
 
     def pause_writing(self) -> None:
