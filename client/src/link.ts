@@ -64,7 +64,7 @@ export function open(draft: Draft): void {
 
 /** Another link, by the given way: nothing has come of it yet. */
 export function link(draft: Draft, method: Method, held: boolean): Link {
-  draft.runs += 1;
+  draft.runs++;
   return {
     run: draft.runs,
     method,
@@ -73,7 +73,8 @@ export function link(draft: Draft, method: Method, held: boolean): Link {
     held,
     stream: null,
     heard: false,
-    behind: false,
+    // What is left of an earlier overlap came out of turn: the cursor does not cover it.
+    behind: !draft.overlap.size,
   };
 }
 
@@ -81,7 +82,7 @@ export function link(draft: Draft, method: Method, held: boolean): Link {
 export function forget(draft: Draft): void {
   // The next link starts from a cursor that has all of what was polled; unless an event came out
   // of turn, then the rest of the overlap is still to come.
-  if (draft.link?.behind && draft.overlap.size > 0) draft.overlap = NOTHING;
+  if (draft.link?.behind) draft.overlap = NOTHING;
   draft.link = null;
   clear(draft, "next", "open", "mute", "stable");
 }
@@ -89,7 +90,7 @@ export function forget(draft: Draft): void {
 /** Asks for a token, unless that was done. */
 export function fetchToken(draft: Draft): void {
   if (!draft.settings.refreshable || draft.fetching !== null) return;
-  draft.runs += 1;
+  draft.runs++;
   draft.fetching = draft.runs;
   clear(draft, "token");
   draft.effects.push({ type: "fetchToken", run: draft.runs });

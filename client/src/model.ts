@@ -47,7 +47,8 @@ export interface Link {
   readonly stream: { readonly clientId: string; readonly pingInterval: number } | null;
   /** Whether anything came after `connected`. */
   readonly heard: boolean;
-  /** Whether this stream was a probe, and goes over what was polled meanwhile. */
+  /** Whether the cursor covers what was polled beside this link, and what it brings of that is
+   *  behind the cursor. */
   readonly behind: boolean;
 }
 

@@ -8,9 +8,10 @@ export const FLAP_REST = [60_000, 600_000] as const;
 
 /** Gives up the stream that is tried, if one is. Another is tried later. */
 export function dropProbe(draft: Draft, retryAfter: number | null = null): void {
+  // What is left of an earlier overlap the cursor does not cover.
+  if (draft.probe?.behind) draft.overlap = NOTHING;
   draft.probe = null;
-  draft.probes += 1;
-  draft.overlap = NOTHING;
+  draft.probes++;
   clear(draft, "probeOpen");
   after(draft, "probe", Math.max(untilProbe(draft), retryAfter ?? 0));
 }

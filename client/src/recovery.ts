@@ -48,7 +48,7 @@ export function fail(draft: Draft, reason: Failure): void {
 
 /** From streams to polls. */
 function fallBack(draft: Draft, reason: Failure): void {
-  if (draft.probes > 0) draft.flaps += 1;
+  if (draft.probes > 0) draft.flaps++;
   draft.method = "longPolling";
   after(draft, "probe", Math.max(untilProbe(draft), reason.retryAfter ?? 0));
   // A wait that was asked of streams only is over with them.
@@ -78,7 +78,9 @@ export function hurry(draft: Draft, limit: number): void {
 
 /** The server closes the stream, and says when to come back. */
 export function leave(draft: Draft, reason: string, reconnectAfter: number | null): void {
-  if (reconnectAfter === null) stop(draft, failure("SENT_AWAY", reason, "none"), reason);
+  // By another stream of this client, that it has given up: a node has read its request late.
+  if (reason === "replaced") fail(draft, failure("CLOSED", reason));
+  else if (reconnectAfter === null) stop(draft, failure("SENT_AWAY", reason, "none"), reason);
   else if (!draft.settings.autoReconnect) stop(draft, failure("CLOSED", reason), reason);
   else wait(draft, reason, reconnectAfter, reconnectAfter);
 }

@@ -59,12 +59,13 @@ function take(draft: Draft, event: Envelope, cursor: string | null): void {
     const left = new Set(draft.overlap);
     left.delete(event.id);
     draft.overlap = left;
-    // The cursor is further already.
-    return;
+    // Unless something came out of turn, the cursor is further already.
+    if (draft.link?.behind) return;
+  } else {
+    if (draft.link?.behind) draft.link = { ...draft.link, behind: false };
+    draft.effects.push({ type: "event", event });
   }
   if (cursor !== null) draft.cursor = cursor;
-  if (draft.link?.behind) draft.link = { ...draft.link, behind: false };
-  draft.effects.push({ type: "event", event });
 }
 
 /** Does what the current stream says. */
@@ -84,7 +85,7 @@ function obey(draft: Draft, link: Link, control: Control, cursor: string | null)
       return;
     case "ping":
       // Within what was polled already it would lead back.
-      if (cursor !== null && !(link.behind && draft.overlap.size > 0)) draft.cursor = cursor;
+      if (cursor !== null && !(link.behind && draft.overlap.size)) draft.cursor = cursor;
       return;
     case "gap":
       draft.cursor = cursor ?? control.data.to;
@@ -159,13 +160,12 @@ export function hearProbe(draft: Draft, probe: Link, signal: Signal): void {
     dropProbe(draft, signal.type === "failed" ? signal.failure.retryAfter : null);
     return;
   }
-  const { cursor } = draft;
   forget(draft);
   draft.method = "sse";
-  draft.link = { ...probe, behind: draft.overlap.size > 0 };
+  draft.link = probe;
   draft.probe = null;
-  draft.probes += 1;
+  draft.probes++;
   clear(draft, "probe", "probeOpen");
-  obey(draft, draft.link, signal.control, null);
-  draft.cursor = cursor ?? signal.cursor;
+  obey(draft, probe, signal.control, null);
+  draft.cursor ??= signal.cursor;
 }

@@ -442,6 +442,25 @@ describe("a probe", () => {
     expect(story.state.overlap.size).toBe(0);
   });
 
+  test("that brings something else before what was polled moves the cursor, and repeats nothing", () => {
+    const story = stories.probing().tell(answer(["e1", "e2"]));
+    story.probe(connected("c0")).tell(streamed("x"));
+    expect(story.state.cursor).toBe("x");
+    expect(story.tell(streamed("e1")).told).toEqual([]);
+    expect(story.state.cursor).toBe("e1");
+    story.tell(failed()).ring("next");
+    expect(story.state.link).toMatchObject({ method: "sse", cursor: "e1" });
+    expect(story.tell(connected("e1")).tell(streamed("e2")).told).toEqual([]);
+  });
+
+  test("that another stream of this client replaced is opened again", () => {
+    const story = stories.probing().probe(connected("c0"));
+    const data = { reason: "replaced", reconnectAfter: null };
+    story.tell(said({ type: "disconnecting", data }));
+    expect(story.state).toMatchObject({ phase: "waiting" });
+    expect(story.ring("next").tell(connected("c0")).state.phase).toBe("open");
+  });
+
   test("is not given up because it says first when to come back", () => {
     const story = stories.opening().tell(LIMITED).ring("next").ring("probe");
     story.probe({ type: "retry", after: 3_000 });

@@ -1,6 +1,5 @@
 """The links that are opened, and let go of; and the token that they are opened with."""
 
-from dataclasses import replace
 from typing import Final
 
 from tidewire.client.draft import Draft
@@ -128,16 +127,15 @@ def try_stream(draft: Draft) -> None:
     draft.after("probeOpen", draft.state.settings.open_timeout)
 
 
-def win(draft: Draft, probe: Link) -> Link:
-    """Makes a probe the current link, and returns it as that."""
+def win(draft: Draft, probe: Link) -> None:
+    """Makes a probe the current link."""
     state = draft.state
     forget(draft)
     state.method = "sse"
-    state.link = won = replace(probe, behind=bool(state.overlap))
+    state.link = probe
     state.probe = None
     state.probes += 1
     draft.clear("probe", "probeOpen")
-    return won
 
 
 def fetch_token(draft: Draft) -> None:
@@ -167,4 +165,7 @@ def arrive(draft: Draft, refresh_after: float | None) -> None:
 
 
 def _link(draft: Draft, method: Method, *, held: bool = False) -> Link:
-    return Link(draft.next_run(), method, draft.state.cursor, draft.now, held)
+    state = draft.state
+    # What is left of an earlier overlap came out of turn: the cursor does not cover it.
+    behind = not state.overlap
+    return Link(draft.next_run(), method, state.cursor, draft.now, held, behind=behind)

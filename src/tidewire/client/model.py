@@ -77,7 +77,8 @@ class Link:
         held: whether an empty answer to this poll may be held.
         stream: what the stream said when it opened; None before, and for polls.
         heard: whether anything came after ``connected``.
-        behind: whether this stream was a probe, and goes over what was polled meanwhile.
+        behind: whether the cursor covers what was polled beside this link, and what it brings of
+            that is behind the cursor.
     """
 
     run: int

@@ -15,9 +15,11 @@ def drop_probe(draft: Draft, retry_after: float | None = None) -> None:
     """Gives up the stream that is tried, if one is. Another is tried later, and not before
     ``retry_after``."""
     state = draft.state
+    # What is left of an earlier overlap the cursor does not cover.
+    if state.probe is not None and state.probe.behind:
+        state.overlap = frozenset()
     state.probe = None
     state.probes += 1
-    state.overlap = frozenset()
     draft.clear("probeOpen")
     draft.after("probe", max(until_probe(draft), retry_after or 0))
 

@@ -47,7 +47,10 @@ def fail(draft: Draft, failure: Failure) -> None:
 
 def leave(draft: Draft, reason: str, reconnect_after: float | None) -> None:
     """The server closes the stream, and says when to come back."""
-    if reconnect_after is None:
+    if reason == "replaced":
+        # By another stream of this client, that it has given up: a node has read its request late.
+        fail(draft, Failure("CLOSED", reason))
+    elif reconnect_after is None:
         _stop(draft, Failure("SENT_AWAY", reason, recovery="none"), reason)
     elif not draft.state.settings.auto_reconnect:
         _stop(draft, Failure("CLOSED", reason), reason)

@@ -52,7 +52,8 @@ def hear_probe(draft: Draft, probe: Link, signal: Signal) -> None:
         drop_probe(draft, signal.failure.retry_after if isinstance(signal, Failed) else None)
         return
     cursor = state.cursor
-    _obey(draft, win(draft, probe), signal.content, None)
+    win(draft, probe)
+    _obey(draft, probe, signal.content, None)
     state.cursor = signal.cursor if cursor is None else cursor
 
 
@@ -74,15 +75,18 @@ def _listen(draft: Draft, link: Link) -> None:
 def _take(draft: Draft, event: Envelope, cursor: str | None) -> None:
     """Delivers an event, unless that was done."""
     state = draft.state
+    behind = state.link is not None and state.link.behind
     if event.id in state.overlap:
-        # The cursor is further already.
         state.overlap -= {event.id}
-        return
+        # Unless something came out of turn, the cursor is further already.
+        if behind:
+            return
+    else:
+        if state.link is not None and behind:
+            state.link = replace(state.link, behind=False)
+        draft.deliver(event)
     if cursor is not None:
         state.cursor = cursor
-    if state.link is not None and state.link.behind:
-        state.link = replace(state.link, behind=False)
-    draft.deliver(event)
 
 
 def _obey(draft: Draft, link: Link, control: Control, cursor: str | None) -> None:
