@@ -82,16 +82,6 @@ class TroubledLog(MemoryLog):
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def journal() -> FakeJournal:
-    return FakeJournal()
-
-
-@pytest.fixture
 def log(clock: FakeClock) -> TroubledLog:
     return TroubledLog(clock)
 

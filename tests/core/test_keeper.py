@@ -55,16 +55,6 @@ class QuietLog(MemoryLog):
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def journal() -> FakeJournal:
-    return FakeJournal()
-
-
-@pytest.fixture
 def bus() -> LocalBus:
     return LocalBus()
 

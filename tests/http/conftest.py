@@ -15,11 +15,6 @@ async def server() -> AsyncIterator[Live]:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 async def timed(clock: FakeClock) -> AsyncIterator[Live]:
     """As `server`, with a clock that the test moves; pings are rare."""
     async with live(make_tidewire(clock=clock, ping_interval=1000)) as running:

@@ -4,7 +4,7 @@ and readers who go from node to node meanwhile."""
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from tests.fakes import FakeJournal
 from tests.http.server import until
 from tests.nodes.logs import Node, a_node, held, log_at
 from tests.redisserver import Redis
-from tests.tcpproxy import Proxy, tcp_proxy
+from tests.tcpproxy import Proxy
 from tidewire.core.clock import Clock
 from tidewire.core.errors import IdempotencyConflict, LogAway, SpoolFull
 from tidewire.core.log import EventLog, IdempotencyKey
@@ -48,13 +48,6 @@ class TestFallbackLog(LogContract):
         yield make
         for log in logs:
             await log.close()
-
-
-@pytest.fixture
-def proxy(redis: Redis) -> Iterator[Proxy]:
-    """The way to Redis, which the test closes and opens."""
-    with tcp_proxy(redis.port) as proxy:
-        yield proxy
 
 
 @pytest.fixture(autouse=True)
