@@ -266,6 +266,10 @@ class Publisher:
             try:
                 await fetch(self._node, path, headers=headers, body={"events": events})
             except (Refused, OSError) as error:
+                if isinstance(error, Refused) and error.status == 202:
+                    # Accepted while the node could not reach Redis; it brings it home.
+                    self._tally.counts["events"] += len(events)
+                    return
                 if isinstance(error, Refused) and error.status in (400, 401, 403, 422):
                     self._tally.wrong("refused for good", f"{key}: {error}")
                     return
