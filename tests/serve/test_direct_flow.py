@@ -328,6 +328,24 @@ async def test_a_transport_that_fails_keeps_nothing_from_the_others(
         await peer.until(b"hello;")
 
 
+async def test_of_a_crowd_that_a_write_finds_gone_each_ends_in_its_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(descriptor: int, data: bytes) -> int:
+        raise BrokenPipeError
+
+    turnstile = Turnstile(asyncio.get_running_loop())
+    async with AsyncExitStack() as stack:
+        handed = [(await stack.enter_async_context(pair()))[0] for _ in range(3 * AT_A_TIME)]
+        sinks = [take_over(each, turnstile=turnstile) for each in handed]
+        assert not DirectSink.offer_all(sinks, b"x")
+        monkeypatch.setattr(direct, "write_now", broken)
+        DirectSink.offer_all(sinks, b"y")
+        assert not any(sink.room() for sink in sinks)
+        assert sum(each.transport.is_closing() for each in handed) <= AT_A_TIME
+        await until(lambda: all(each.transport.is_closing() for each in handed))
+
+
 async def test_one_who_is_gone_keeps_nothing_from_the_others() -> None:
     async with pair() as (gone, goner), pair() as (handed, peer):
         lost, sink = take_over(gone), take_over(handed)
