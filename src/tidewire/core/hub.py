@@ -39,6 +39,7 @@ from tidewire.core.pages import Pages
 from tidewire.core.position import Cursor, Edge, Position, Since
 from tidewire.core.reader import HIGH_WATER, Kin, Reader, ReaderState
 from tidewire.core.recorder import What
+from tidewire.core.stretches import Stretches
 from tidewire.core.target import Identity
 
 Change: TypeAlias = Callable[[What, Reader | None, Cursor, str | None, str | None], None]
@@ -73,6 +74,7 @@ class Hub:
         self._journal = journal
         self._cohorts = Cohorts()
         self._frames = Frames()
+        self._stretches = Stretches(self._frames)
         self._afloat = Afloat()
         self.pages = Pages(log, self._afloat, self._cohorts.here)
         self.follower = Follower(log, here=self._cohorts.here, take=self._take, journal=journal)
@@ -401,11 +403,10 @@ class Hub:
         # What the hub has not heard yet comes live. Reading beyond would only mean to wait for
         # the hub, again and again while much is published.
         heard = self.position.offset
-        frames = reader.take(
-            (e for e in page.entries if not e.in_log or e.position.offset <= heard),
-            HIGH_WATER,
-            self._frames,
-        )
+        entries = page.entries
+        if entries and entries[-1].in_log and entries[-1].position.offset > heard:
+            entries = tuple(entry for entry in entries if entry.position.offset <= heard)
+        frames = self._stretches.take(reader, entries)
         if frames:
             reader.delivered_at = self._clock.monotonic()
         data += frames

@@ -243,6 +243,10 @@ class Reader:
                 frame = frames.frame(entry, str(cursor), encoding)
                 taken.append(frame)
                 size += len(frame)
-        self.cursor = cursor
-        self._delivered += len(taken)
+        self.went(cursor, len(taken))
         return b"".join(taken)
+
+    def went(self, cursor: Cursor, events: int) -> None:
+        """Stands at a cursor now, and was given so many events on the way."""
+        self.cursor = cursor
+        self._delivered += events

@@ -1,0 +1,143 @@
+"""What several readers read one after the other is put together once."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.fakes import FakeSink
+from tidewire.core.event import Event
+from tidewire.core.frame import NAMED, UNNAMED, Control, Encoding
+from tidewire.core.frames import Frames
+from tidewire.core.log import Entry
+from tidewire.core.position import Cursor, Position
+from tidewire.core.reader import Reader
+from tidewire.core.stretches import MAX_STRETCHES, Stretches
+from tidewire.core.target import EVERYONE, Identity, Target
+
+START = Cursor(Position(1, 0, "abcd"))
+NO_FRAMES = 1
+
+
+class Counting:
+    """Counts how often it encodes."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def entry(self, entry: Entry, cursor: str) -> bytes:
+        self.calls += 1
+        return NAMED.entry(entry, cursor)
+
+    def control(self, control: Control) -> bytes:
+        raise AssertionError
+
+
+def entry(
+    offset: int,
+    target: Target = EVERYONE,
+    type_: str = "notification",
+    pad: int = 10,
+    number: int = 0,
+) -> Entry:
+    event = Event(type_, {"n": offset, "pad": "x" * pad}, target=target)
+    return Entry(
+        Position(1, offset, "abcd"),
+        type_,
+        target,
+        event.body,
+        producer="p" if number else "",
+        number=number,
+    )
+
+
+def reader(
+    user: str = "ann",
+    *,
+    roles: frozenset[str] = frozenset(),
+    types: frozenset[str] = frozenset(),
+    cursor: Cursor = START,
+    encoding: Encoding = NAMED,
+) -> Reader:
+    sink = FakeSink()
+    sink.encoding = encoding
+    return Reader(Identity(user, roles), sink, cursor, types=types)
+
+
+TARGETS = st.sampled_from(
+    [EVERYONE, EVERYONE, Target.of(["ann"]), Target.of(["bob"]), Target.of(roles=["A"])]
+)
+READERS = st.tuples(
+    st.sampled_from(["ann", "bob", "cid"]),
+    st.sampled_from([frozenset[str](), frozenset({"A"})]),
+    st.sampled_from([frozenset[str](), frozenset({"own"}), frozenset({"own", "notification"})]),
+    st.sampled_from([START, Cursor(START.position, (("p", 3),))]),
+    st.sampled_from([NAMED, UNNAMED]),
+)
+WRITTEN = st.lists(
+    st.tuples(TARGETS, st.sampled_from(["notification", "own"]), st.integers(0, 400)),
+    min_size=1,
+    max_size=12,
+)
+
+
+@given(
+    written=WRITTEN,
+    who=st.lists(READERS, min_size=1, max_size=30),
+    max_bytes=st.integers(200, 3_000),
+)
+def test_whoever_reads_a_stretch_gets_what_they_would_have_got_alone(
+    written: list[tuple[Target, str, int]],
+    who: list[tuple[str, frozenset[str], frozenset[str], Cursor, Encoding]],
+    max_bytes: int,
+) -> None:
+    entries = tuple(
+        entry(n, target, type_, pad, number=n) for n, (target, type_, pad) in enumerate(written, 1)
+    )
+    stretches = Stretches(Frames(), max_bytes)
+    for user, roles, types, cursor, encoding in who:
+        shared, alone = (
+            reader(user, roles=roles, types=types, cursor=cursor, encoding=encoding)
+            for _ in range(2)
+        )
+        told = stretches.take(shared, entries)
+        assert told == alone.take(entries, max_bytes, Frames())
+        assert (shared.cursor, shared.delivered) == (alone.cursor, alone.delivered)
+
+
+def test_a_crowd_at_one_cursor_is_given_one_and_the_same_object() -> None:
+    counting = Counting()
+    entries = tuple(entry(n) for n in range(1, 51))
+    stretches = Stretches(Frames(NO_FRAMES))
+    given_ = [stretches.take(reader(encoding=counting), entries) for _ in range(100)]
+    assert given_ == given_[:1] * 100
+    assert len({id(data) for data in given_[1:]}) == 1
+    # Alone for the first, and once for all others.
+    assert counting.calls == 100
+
+
+def test_what_was_written_since_is_not_passed_over() -> None:
+    entries = tuple(entry(n) for n in range(1, 11))
+    stretches = Stretches(Frames())
+    for number in (5, 5, 5, 10, 10, 10, 5):
+        it = reader()
+        stretches.take(it, entries[:number])
+        assert it.cursor == Cursor(entries[number - 1].position)
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    counting = Counting()
+    entries = tuple(entry(n) for n in range(1, 2 * MAX_STRETCHES + 2))
+    stretches = Stretches(Frames(NO_FRAMES))
+
+    def take(begin: int) -> None:
+        cursor = Cursor(Position(1, begin, "abcd"))
+        stretches.take(reader(cursor=cursor, encoding=counting), entries[begin:])
+
+    for begin in range(len(entries)):
+        take(begin)
+    counting.calls = 0
+    take(0)
+    take(0)
+    # Both by themselves: that somebody was there was forgotten.
+    assert counting.calls == 2 * len(entries)
+    take(0)
+    assert counting.calls == 2 * len(entries)
