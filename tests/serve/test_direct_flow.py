@@ -23,6 +23,7 @@ from tidewire.core.keeper import Keeper
 from tidewire.core.reader import HIGH_WATER, ReaderState
 from tidewire.serve import direct
 from tidewire.serve.direct import DirectSink
+from tidewire.serve.doorway import Doorway
 from tidewire.serve.protocol import Protocol, tune
 from tidewire.serve.turnstile import AT_A_TIME, Turnstile
 
@@ -213,8 +214,15 @@ async def pair(family: socket.AddressFamily = socket.AF_INET) -> AsyncIterator[t
 
 
 def take_over(handed: Handed, clock: FakeClock | None = None, **options: Any) -> DirectSink:
-    turnstile = Turnstile(asyncio.get_running_loop())
-    options = {"chunked": False, "ended": (), "paused": False, "turnstile": turnstile, **options}
+    loop = asyncio.get_running_loop()
+    options = {
+        "chunked": False,
+        "ended": (),
+        "paused": False,
+        "turnstile": Turnstile(loop),
+        "doorway": Doorway(loop),
+        **options,
+    }
     sink = DirectSink(handed.transport, NAMED, clock=clock or FakeClock(), **options)
     handed.transport.set_protocol(sink)
     return sink
@@ -344,6 +352,19 @@ async def test_of_a_crowd_that_a_write_finds_gone_each_ends_in_its_turn(
         assert not any(sink.room() for sink in sinks)
         assert sum(each.transport.is_closing() for each in handed) <= AT_A_TIME
         await until(lambda: all(each.transport.is_closing() for each in handed))
+
+
+async def test_it_is_not_read_from_until_its_peer_goes_and_then_nobody_watches_over_it() -> None:
+    doorway = Doorway(asyncio.get_running_loop())
+    async with pair() as (stays, _), pair() as (handed, peer):
+        sinks = [take_over(each, doorway=doorway) for each in (stays, handed)]
+        assert not handed.transport.is_reading()
+        peer.reset()
+        await until(lambda: sinks[1]._gone)
+        assert len(doorway) == 1
+        sinks[0].abort()
+        await until(lambda: sinks[0]._gone)
+        assert len(doorway) == 0
 
 
 async def test_one_who_is_gone_keeps_nothing_from_the_others() -> None:

@@ -17,6 +17,7 @@ from typing import Any, Final
 from tidewire.core.clock import Clock
 from tidewire.core.frame import Encoding
 from tidewire.core.reader import Refusal
+from tidewire.serve.doorway import Doorway
 from tidewire.serve.turnstile import Turnstile
 
 MAX_INPUT_BYTES: Final = 4 * 1024
@@ -41,6 +42,7 @@ class DirectSink(asyncio.Protocol):
         "_chunked",
         "_clock",
         "_closing",
+        "_doorway",
         "_empty",
         "_ended",
         "_fd",
@@ -64,6 +66,7 @@ class DirectSink(asyncio.Protocol):
         clock: Clock,
         ended: Iterable[Callable[[], None]],
         turnstile: Turnstile,
+        doorway: Doorway | None,
     ) -> None:
         """Makes a sink; the caller lets the transport talk to it.
 
@@ -75,6 +78,7 @@ class DirectSink(asyncio.Protocol):
             clock: where the time comes from.
             ended: called when the connection is gone.
             turnstile: where that waits for its turn.
+            doorway: where the end of the connection is noticed; None: by the transport.
         """
         self.encoding = encoding
         self.on_room: Callable[[], None] | None = None
@@ -92,6 +96,9 @@ class DirectSink(asyncio.Protocol):
         self._clock = clock
         self._ended: list[Callable[[], None]] | None = list(ended)
         self._turnstile = turnstile
+        self._doorway = None if encrypted else doorway
+        if self._doorway is not None:
+            self._doorway.watch(self._fd, transport)
 
     # The sink
 
@@ -235,6 +242,8 @@ class DirectSink(asyncio.Protocol):
             self.on_room()
 
     def connection_lost(self, error: Exception | None) -> None:
+        if self._doorway is not None:
+            self._doorway.forget(self._fd)
         self._leave()
         self._gone = True
         self.on_room = None

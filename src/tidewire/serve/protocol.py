@@ -22,6 +22,7 @@ from tidewire.core.frame import NAMED, NAMED_CHUNKS, UNNAMED, UNNAMED_CHUNKS
 from tidewire.core.reader import HIGH_WATER
 from tidewire.http.extensions import DRAIN_EXTENSION
 from tidewire.serve.direct import DirectSink, Streams
+from tidewire.serve.doorway import Doorway
 from tidewire.serve.turnstile import Turnstile
 from tidewire.transports.handover import HANDOVER
 
@@ -33,6 +34,9 @@ STREAMS: Final = "tidewire.streams"
 
 TURNSTILE: Final = "tidewire.turnstile"
 """In the same state: its `Turnstile`."""
+
+DOORWAY: Final = "tidewire.doorway"
+"""In the same state: its `Doorway`."""
 
 TUNED: Final = "tidewire.tuned"
 """In the same state: that connections inherit from their listener what `tune` gives."""
@@ -121,6 +125,14 @@ class Protocol(HttpToolsProtocol):
         found: Turnstile | None = self.app_state.get(TURNSTILE)
         if found is None:
             found = self.app_state[TURNSTILE] = Turnstile(self.loop)
+        return found
+
+    @property
+    def doorway(self) -> Doorway | None:
+        """That of this server; None where the system has none."""
+        found: Doorway | None = self.app_state.get(DOORWAY)
+        if found is None and sys.platform == "linux":
+            found = self.app_state[DOORWAY] = Doorway(self.loop)
         return found
 
     @property
@@ -239,6 +251,7 @@ class Offer:
             clock=clock,
             ended=(streams.on_end, ended),
             turnstile=protocol.turnstile,
+            doorway=protocol.doorway,
         )
         protocol.leave()
         protocol.transport.set_protocol(self._sink)

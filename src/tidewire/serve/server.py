@@ -13,8 +13,10 @@ from uvicorn.supervisors import ChangeReload
 from tidewire.http import redaction
 from tidewire.serve.application import Application
 from tidewire.serve.direct import Streams
+from tidewire.serve.garbage import Garbage
 from tidewire.serve.listening import BACKLOG, url_of
-from tidewire.serve.protocol import STREAMS, TUNED, Protocol, tune
+from tidewire.serve.protocol import STREAMS, TUNED, TURNSTILE, Protocol, tune
+from tidewire.serve.turnstile import Turnstile
 
 OTHER_REQUESTS_SECONDS: Final = 0.5
 """How long requests that are no streams may take to end, after the streams are gone."""
@@ -34,8 +36,12 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._application = application
         self._announce = announce
+        self._garbage: Garbage | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        self._garbage = Garbage(loop)
+        self.lifespan.state[TURNSTILE] = Turnstile(loop, self._garbage.leave)
         for listener in sockets or ():
             tune(listener)
             self.lifespan.state[TUNED] = True
@@ -53,6 +59,8 @@ class Server(uvicorn.Server):
         if streams is not None:
             await streams.drain()
         await super().shutdown(sockets)
+        if self._garbage is not None:
+            self._garbage.take()
 
     async def _first_requests(self) -> None:
         # uvicorn closes connections without a request. One accepted a moment ago has its request

@@ -17,8 +17,12 @@ AT_A_TIME: Final = 2
 class Turnstile:
     """What is to be done for those who come and go, in the order in which they do."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, on_enter: Callable[[], None] | None = None
+    ) -> None:
+        """``on_enter`` is called whenever somebody comes."""
         self._loop = loop
+        self._on_enter = on_enter
         self._waiting: deque[Callable[[], None]] = deque()
         self._passed = 0
         self._turning = False
@@ -28,6 +32,8 @@ class Turnstile:
 
     def enter(self, call: Callable[[], None]) -> None:
         """Calls, at once or when its turn comes."""
+        if self._on_enter is not None:
+            self._on_enter()
         if not self._turning:
             self._turning = True
             self._passed = 0
