@@ -220,7 +220,7 @@ class Pair:
                 Cursor(start), limit=step.limit, max_bytes=step.max_bytes
             )
             assert expected.gap is None
-            expected = replace(expected, gap=Gap(str(for_memory), start, "epoch"))
+            expected = expected._replace(gap=Gap(str(for_memory), start, "epoch"))
         assert self.plain_page(page) == self.plain_page(expected)
         assert page.more == expected.more
         self.given += [page.start, page.head]

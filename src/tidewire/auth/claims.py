@@ -2,9 +2,8 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from joserfc.util import urlsafe_b64decode
 
@@ -19,8 +18,7 @@ Claims = Mapping[str, Any]
 _ABSENT: Final = object()
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimNames:
+class ClaimNames(NamedTuple):
     """Where an identity stands in claims.
 
     A name is looked up as it is written, then as a path through nested objects

@@ -113,8 +113,7 @@ class Gap(NamedTuple):
     reason: GapReason
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(NamedTuple):
     """What one read found.
 
     Attributes:

@@ -1,6 +1,5 @@
 """Which ways to say who one is there are, by the settings and by what the caller gives."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -63,7 +62,7 @@ def authentication(
         from tidewire.auth.sessions import NEXT_AUTH_NAMES, NextAuthSession
 
         secret = settings.nextauth_secret.get_secret_value()
-        names = replace(NEXT_AUTH_NAMES, **claims)
+        names = NEXT_AUTH_NAMES._replace(**claims)
         sessions.append(NextAuthSession([secret], clock=clock, names=names))
     tokens = _tokens(settings, ClaimNames(**claims), clock=clock, journal=journal)
     if tokens is not None and not dev:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tidewire.core.errors import InvalidEvent, InvalidParameter
 from tidewire.core.event import MAX_TYPE_LENGTH, check_type
 from tidewire.core.position import Cursor, Since, parse_since
-from tidewire.transports.filters import Filter
+from tidewire.transports.filters import EVERYTHING, Filter
 
 MAX_NAMES: Final = 50
 MAX_LABEL_LENGTH: Final = 128
@@ -18,9 +18,6 @@ MAX_LABEL_LENGTH: Final = 128
 Model = TypeVar("Model", bound=BaseModel)
 
 Label = Annotated[str | None, Field(max_length=MAX_LABEL_LENGTH)]
-
-
-EVERYTHING: Final = Filter()
 
 
 def header_schema(name: str, description: str, **schema: Any) -> dict[str, Any]:

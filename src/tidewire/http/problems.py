@@ -16,6 +16,7 @@ from tidewire.core.errors import Category, NotFound, Recovery, RequestError, Tid
 from tidewire.core.event import encode_json
 from tidewire.core.journal import Journal
 from tidewire.health.measures import Measures
+from tidewire.http.answers import Answer
 from tidewire.http.gate import client_of, rate_fields, user_of
 from tidewire.http.params import read_query, wrong_parameter
 from tidewire.transports.asgi import problem_headers
@@ -32,7 +33,7 @@ SECURITY_FIELDS: Final = [
 """The same, as ASGI has them."""
 
 
-class Problem(BaseModel):
+class Problem(Answer):
     """A problem of RFC 9457, with what a client needs to recover. Some have further members,
     such as ``field`` or ``parameter``: where the fault is."""
 

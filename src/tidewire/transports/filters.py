@@ -1,6 +1,6 @@
 """What a reader may ask for: which types and which topics."""
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 
 class Filter(NamedTuple):
@@ -16,3 +16,6 @@ class Filter(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         return {"types": sorted(self.types), "topics": sorted(self.topics)}
+
+
+EVERYTHING: Final = Filter()

@@ -8,7 +8,7 @@ sink: it rings when there is something to see, and the log is read again from th
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from tidewire.core import notices
 from tidewire.core.connections import Connection
@@ -21,7 +21,7 @@ from tidewire.core.position import Cursor, Edge, Since
 from tidewire.core.reader import Reader
 from tidewire.core.target import Identity
 from tidewire.transports.asgi import Receive, until_disconnect
-from tidewire.transports.filters import Filter
+from tidewire.transports.filters import EVERYTHING, Filter
 
 WORK_ENTRIES: Final = 5_000
 WORK_BYTES: Final = 4 * 1024 * 1024
@@ -32,8 +32,7 @@ REST_MS: Final = 10_000
 """When to poll again after an answer that had all there is, where the client does not wait."""
 
 
-@dataclass(frozen=True, slots=True)
-class PollRequest:
+class PollRequest(NamedTuple):
     """What a poll asks for.
 
     Attributes:
@@ -52,7 +51,7 @@ class PollRequest:
     limit: int = 20
     wait: float = 0
     until: Cursor | None = None
-    filter: Filter = field(default_factory=Filter)
+    filter: Filter = EVERYTHING
     client_type: str | None = None
     client_info: str | None = None
     instance_id: str | None = None

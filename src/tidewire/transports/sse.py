@@ -9,8 +9,7 @@ lets it wait.
 import asyncio
 import contextlib
 from collections.abc import Callable, MutableMapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from tidewire.core import notices
 from tidewire.core.clock import Clock
@@ -23,7 +22,7 @@ from tidewire.core.position import Cursor, Edge, Since
 from tidewire.core.reader import HIGH_WATER, Reader
 from tidewire.core.target import Identity
 from tidewire.transports.asgi import Receive, Send, refuse, until_disconnect
-from tidewire.transports.filters import Filter
+from tidewire.transports.filters import EVERYTHING, Filter
 from tidewire.transports.handover import HANDOVER, Handover
 
 HEADERS: Final = (
@@ -37,8 +36,7 @@ FAREWELL_SECONDS: Final = 0.5
 """How long a stream that the server cancels may take to say goodbye."""
 
 
-@dataclass(frozen=True, slots=True)
-class StreamRequest:
+class StreamRequest(NamedTuple):
     """What a client asks of a stream.
 
     Attributes:
@@ -51,7 +49,7 @@ class StreamRequest:
     """
 
     since: Since = Edge.LATEST
-    filter: Filter = field(default_factory=Filter)
+    filter: Filter = EVERYTHING
     named: bool = True
     client_type: str | None = None
     client_info: str | None = None

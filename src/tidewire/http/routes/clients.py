@@ -5,21 +5,17 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from tidewire.core.event import check_type
 from tidewire.core.position import parse_since
+from tidewire.http.answers import Answer
 from tidewire.http.problems import problem_responses
 from tidewire.http.service import Service
 
 MAX_NAME = 256
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
-
-
-class _Answer(BaseModel):
-    # What writes it is made for the first who asks: a server is ready before that.
-    model_config = ConfigDict(defer_build=True)
 
 
 Name = Annotated[str | None, Field(max_length=MAX_NAME)]
@@ -54,7 +50,7 @@ class ExplainQuery(BaseModel):
     user: Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
 
 
-class ClientAnswer(_Answer):
+class ClientAnswer(Answer):
     """An open stream or held poll. Times are Unix milliseconds."""
 
     clientId: str  # noqa: N815 - the names on the wire
@@ -82,7 +78,7 @@ class ClientAnswer(_Answer):
     address: None
 
 
-class ClientsAnswer(_Answer):
+class ClientsAnswer(Answer):
     """A page of the clients of all nodes, by their ids."""
 
     clients: list[ClientAnswer]
@@ -96,7 +92,7 @@ class ClientsAnswer(_Answer):
     """Who did not, within a second."""
 
 
-class TimelineAnswer(_Answer):
+class TimelineAnswer(Answer):
     """One client, and what became of it, oldest first."""
 
     client: ClientAnswer | None
@@ -104,7 +100,7 @@ class TimelineAnswer(_Answer):
     timeline: list[dict[str, Any]]
 
 
-class EventsAnswer(_Answer):
+class EventsAnswer(Answer):
     """Events of the log, with their targets."""
 
     events: list[dict[str, Any]]
@@ -114,7 +110,7 @@ class EventsAnswer(_Answer):
     head: str
 
 
-class ExplainAnswer(_Answer):
+class ExplainAnswer(Answer):
     """Why a user got an event, or did not."""
 
     event: str
@@ -136,7 +132,7 @@ def add_client_routes(router: APIRouter, service: Service) -> None:
         response.headers["Cache-Control"] = "no-store"
 
     def get(
-        path: str, summary: str, answer: type[_Answer], *statuses: int
+        path: str, summary: str, answer: type[Answer], *statuses: int
     ) -> Callable[[Endpoint], Endpoint]:
         """Adds an endpoint below ``/api/realtime``. ``statuses``: of its own problems."""
         return router.get(

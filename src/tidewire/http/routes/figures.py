@@ -4,9 +4,10 @@ import hmac
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel
+from pydantic import Field
 
 from tidewire.core.errors import InvalidEvent, NotFound
+from tidewire.http.answers import Answer
 from tidewire.http.bodies import ActionBody, body_schema, parse_model, read_body
 from tidewire.http.problems import problem_responses
 from tidewire.http.service import Service
@@ -14,14 +15,14 @@ from tidewire.http.service import Service
 BEARER: Final = "bearer "
 
 
-class ConnectionFigures(BaseModel):
+class ConnectionFigures(Answer):
     """Open streams and held polls of this node, and of how many users."""
 
     total: int
     users: int
 
 
-class Percentiles(BaseModel):
+class Percentiles(Answer):
     """Milliseconds; null where there was nothing to measure."""
 
     p50: float | None
@@ -29,7 +30,7 @@ class Percentiles(BaseModel):
     p99: float | None
 
 
-class ErrorFigures(BaseModel):
+class ErrorFigures(Answer):
     """The errors of all nodes within the last hour: the newest, and how many of each kind."""
 
     recent: list[dict[str, Any]]
@@ -38,7 +39,7 @@ class ErrorFigures(BaseModel):
     total: int
 
 
-class HealthAnswer(BaseModel):
+class HealthAnswer(Answer):
     """How this node is. ``uptime``: ms; ``timestamp``: Unix milliseconds. The last five members
     are there only if they are asked for."""
 
@@ -50,14 +51,14 @@ class HealthAnswer(BaseModel):
     """Answers of 400 and above within the last five minutes, in percent of all."""
     responseTime: Percentiles  # noqa: N815
     """Within the last five minutes, to the first byte."""
-    components: dict[str, dict[str, Any]] = {}
-    metrics: dict[str, Any] = {}
-    events: dict[str, Any] = {}
+    components: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    metrics: dict[str, Any] = Field(default_factory=dict)
+    events: dict[str, Any] = Field(default_factory=dict)
     errors: ErrorFigures | None = None
-    system: dict[str, Any] = {}
+    system: dict[str, Any] = Field(default_factory=dict)
 
 
-class MonitorAnswer(BaseModel):
+class MonitorAnswer(Answer):
     """Every node, as the one that answers knows it."""
 
     metrics: dict[str, Any]
@@ -66,7 +67,7 @@ class MonitorAnswer(BaseModel):
     timestamp: int
 
 
-class ActionAnswer(BaseModel):
+class ActionAnswer(Answer):
     """What came of an action."""
 
     success: bool

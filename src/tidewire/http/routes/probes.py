@@ -1,14 +1,14 @@
 """Probes for whatever runs the process."""
 
 from fastapi import APIRouter
-from pydantic import BaseModel
 
 from tidewire.core.errors import Draining, Unavailable
+from tidewire.http.answers import Answer
 from tidewire.http.problems import problem_responses, problem_route
 from tidewire.http.service import Service
 
 
-class ProbeAnswer(BaseModel):
+class ProbeAnswer(Answer):
     """How it is."""
 
     status: str

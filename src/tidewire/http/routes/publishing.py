@@ -5,13 +5,13 @@ import json
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel
 
 from tidewire.core.errors import InvalidEvent, InvalidParameter
 from tidewire.core.event import KNOWN_TYPES, Event, encode_json
 from tidewire.core.log import IdempotencyKey
 from tidewire.core.position import Position
 from tidewire.core.target import EVERYONE, Identity, Target
+from tidewire.http.answers import Answer
 from tidewire.http.bodies import (
     TestBody,
     body_schema,
@@ -27,14 +27,14 @@ from tidewire.http.service import Service
 MAX_KEY_BYTES: Final = 255
 
 
-class Published(BaseModel):
+class Published(Answer):
     """The ids of what was accepted, in the order of the request."""
 
     ids: list[str]
     durable: bool
 
 
-class Tested(BaseModel):
+class Tested(Answer):
     """What was published to try it out."""
 
     success: bool

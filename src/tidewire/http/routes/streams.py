@@ -3,13 +3,14 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tidewire.core.errors import TidewireError
 from tidewire.core.event import Priority
 from tidewire.core.log import GapReason
 from tidewire.core.position import Cursor, Edge
+from tidewire.http.answers import Answer
 from tidewire.http.extensions import DRAIN_EXTENSION
 from tidewire.http.params import PollQuery, StreamQuery, check_names, header_schema
 from tidewire.http.problems import Later, note_answer, problem_responses, problem_route
@@ -43,13 +44,13 @@ RESUMING: dict[str, Any] = {
 }
 
 
-class CursorAnswer(BaseModel):
+class CursorAnswer(Answer):
     """The head of the log."""
 
     cursor: str
 
 
-class GapAnswer(BaseModel):
+class GapAnswer(Answer):
     """A hole: what lies in ``(from, to]`` was missed. Fetch anew what depends on it."""
 
     from_: Annotated[str, Field(alias="from")]
@@ -57,7 +58,7 @@ class GapAnswer(BaseModel):
     reason: GapReason
 
 
-class MetadataAnswer(BaseModel):
+class MetadataAnswer(Answer):
     """What an event carries beside its payload. Targets are never sent to subscribers."""
 
     model_config = ConfigDict(extra="allow")
@@ -67,7 +68,7 @@ class MetadataAnswer(BaseModel):
     correlationId: str | None = None  # noqa: N815
 
 
-class EventAnswer(BaseModel):
+class EventAnswer(Answer):
     """An event of the log, as subscribers get it."""
 
     id: str
@@ -82,7 +83,7 @@ class EventAnswer(BaseModel):
     metadata: MetadataAnswer | None = None
 
 
-class PollMeta(BaseModel):
+class PollMeta(Answer):
     """Where the events came from, and when to ask again. Times are Unix milliseconds."""
 
     eventSource: str  # noqa: N815 - the names on the wire
@@ -94,7 +95,7 @@ class PollMeta(BaseModel):
     """ISO 8601, in UTC."""
 
 
-class Polled(BaseModel):
+class Polled(Answer):
     """The events after a cursor, oldest first, and the cursor to ask with next."""
 
     userId: str  # noqa: N815 - the names on the wire

@@ -1,14 +1,14 @@
 """Tokens for streams: getting one, and extending an open stream by one."""
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel
 
+from tidewire.http.answers import Answer
 from tidewire.http.bodies import RefreshBody, body_schema, parse_model, read_body
 from tidewire.http.problems import problem_responses
 from tidewire.http.service import Service
 
 
-class TokenMetadata(BaseModel):
+class TokenMetadata(Answer):
     """What the token says beside who it is for."""
 
     role: str | None
@@ -16,7 +16,7 @@ class TokenMetadata(BaseModel):
     permissions: list[str]
 
 
-class TokenAnswer(BaseModel):
+class TokenAnswer(Answer):
     """A token for streams. Times are Unix milliseconds."""
 
     token: str
@@ -26,7 +26,7 @@ class TokenAnswer(BaseModel):
     metadata: TokenMetadata
 
 
-class RefreshAnswer(BaseModel):
+class RefreshAnswer(Answer):
     """Until when the stream may stay open (Unix milliseconds), and from where on the new
     credential is asked."""
 
