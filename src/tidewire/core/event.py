@@ -169,6 +169,8 @@ class Event:
     @property
     def size(self) -> int:
         """Bytes that the event counts for, in limits and in the log: its body and its targets."""
+        if self.target.everyone:
+            return len(self.body)
         targets = (self.target.users, self.target.roles, self.target.topics)
         return len(self.body) + sum(len(name.encode()) for names in targets for name in names)
 

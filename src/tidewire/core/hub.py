@@ -141,6 +141,10 @@ class Hub:
         """How the log is."""
         return Condition() if self._degradable is None else self._degradable.condition
 
+    def durable(self, positions: Iterable[Position]) -> bool:
+        """Whether what was accepted at these places will still be there if this node dies."""
+        return self._degradable is None or all(map(self._degradable.durable, positions))
+
     def behind(self) -> tuple[int, int]:
         """How many readers were live and are behind, and by how many events the last of them."""
         here = 0 if self._cohorts.main is None else self.position.offset

@@ -7,7 +7,7 @@ from tidewire.core.clock import Clock
 from tidewire.core.errors import Draining
 from tidewire.core.event import Event
 from tidewire.core.keeper import Phase
-from tidewire.core.log import Degradable, IdempotencyKey
+from tidewire.core.log import IdempotencyKey
 from tidewire.core.target import Identity
 from tidewire.http.life import Start
 from tidewire.http.settings import Settings
@@ -56,7 +56,7 @@ class Traffic:
                     "This server is going down. Publish again in a moment.", retry_after=250
                 )
             positions = await node.hub.publish(events, key=key)
-            durable = not isinstance(node.log, Degradable) or all(map(node.log.durable, positions))
+            durable = node.hub.durable(positions)
             ids = [str(position) for position in positions]
             span.set_attribute("tidewire.durable", durable)
             if len(ids) == 1:

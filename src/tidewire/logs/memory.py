@@ -63,8 +63,9 @@ class MemoryLog:
             self._entries.append(
                 Entry(position, event.type, event.target, event.body, event.session_id)
             )
-            self._sizes.append(event.size)
-            self._bytes += event.size
+            size = event.size
+            self._sizes.append(size)
+            self._bytes += size
             self._head = position
             positions.append(position)
         self._keys.remember(key, positions, ms)
