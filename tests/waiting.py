@@ -37,6 +37,16 @@ async def until(
     return value
 
 
+async def within_steps(condition: Callable[[], object], steps: int = 10_000) -> None:
+    """Waits for a condition that comes in so many steps of the event loop, however long these
+    take."""
+    for _ in range(steps):
+        if condition():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError(f"not within {steps} steps")
+
+
 async def until_told(
     ask: Callable[[], Awaitable[Value]],
     good: Callable[[Value], bool] = bool,

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.fakes import FakeClock, FakeJournal, FakeSink
+from tests.waiting import within_steps
 from tidewire.core import backoff as backoff_module
 from tidewire.core import notices
 from tidewire.core.errors import Unavailable
@@ -99,18 +100,10 @@ def no_delay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backoff_module, "FIRST_SECONDS", 0.0)
 
 
-async def until(condition: Callable[[], object]) -> None:
-    for _ in range(10_000):
-        if condition():
-            return
-        await asyncio.sleep(0)
-    raise AssertionError("it did not come to that")
-
-
 async def heard(hub: Hub) -> None:
     """Until the hub has heard all that the log holds."""
     head = await hub.head()
-    await until(lambda: hub.position == head)
+    await within_steps(lambda: hub.position == head)
 
 
 def event(n: int, target: Target = EVERYONE, pad: int = 0) -> Event:
@@ -177,17 +170,17 @@ async def test_a_hub_stops_while_readers_catch_up(hub: Hub, log: TroubledLog) ->
     log.go_on.clear()
     behind = reader(hub, at=start)
     hub.attach(behind)
-    await until(lambda: log.at_once)
+    await within_steps(lambda: log.at_once)
     await hub.stop()
     assert not behind.catching_up
     log.go_on.set()
-    await until(lambda: not log.at_once)
+    await within_steps(lambda: not log.at_once)
     assert numbers(sink_of(behind)) == []
 
 
 async def test_a_hub_whose_log_is_closed_hears_no_more(hub: Hub, log: TroubledLog) -> None:
     await log.close()
-    await until(lambda: not hub.hearing)
+    await within_steps(lambda: not hub.hearing)
 
 
 async def test_publishing_is_appending(hub: Hub, log: TroubledLog) -> None:
@@ -283,7 +276,7 @@ async def test_a_reader_without_room_falls_behind_and_keeps_its_cursor(hub: Hub)
     await heard(hub)
     assert numbers(sink_of(it)) == [1]
     sink_of(it).read_on()
-    await until(lambda: it.state is ReaderState.LIVE)
+    await within_steps(lambda: it.state is ReaderState.LIVE)
     assert numbers(sink_of(it)) == list(range(1, 50))
 
 
@@ -317,12 +310,12 @@ async def test_a_reader_who_sips_catches_up_piece_by_piece(hub: Hub) -> None:
     hub.attach(it)
     sips = 0
     while it.state is not ReaderState.LIVE:
-        await until(lambda: not it.catching_up)
+        await within_steps(lambda: not it.catching_up)
         assert len(sink_of(it).waiting) < 2 * HIGH_WATER
         sink_of(it).read_on()
         sink_of(it).stop_reading()
         sips += 1
-        await until(lambda: it.state is ReaderState.LIVE or not sink_of(it).room())
+        await within_steps(lambda: it.state is ReaderState.LIVE or not sink_of(it).room())
     assert sips >= 5
     assert numbers(sink_of(it)) == list(range(100))
 
@@ -339,7 +332,7 @@ async def test_a_reader_whose_socket_drains_twice_is_read_for_once(
     assert drained is not None
     drained()
     drained()
-    await until(lambda: it.state is ReaderState.LIVE)
+    await within_steps(lambda: it.state is ReaderState.LIVE)
     drained()
     assert numbers(sink_of(it)) == [1]
 
@@ -370,7 +363,7 @@ async def test_whoever_has_much_to_catch_up_with_lets_the_others_go_on(
     hub.attach(it)
     assert 0 < len(numbers(sink_of(it))) < 100
     assert it.behind()
-    await until(lambda: it.state is ReaderState.LIVE)
+    await within_steps(lambda: it.state is ReaderState.LIVE)
     assert numbers(sink_of(it)) == list(range(1, 101))
 
 
@@ -389,7 +382,7 @@ async def test_a_reader_who_has_everything_waits_for_no_room(hub: Hub, log: Trou
     assert it.behind()
     assert waits()
     sink_of(it).read_on()
-    await until(lambda: not it.behind())
+    await within_steps(lambda: not it.behind())
 
 
 async def test_what_comes_during_the_last_page_is_neither_lost_nor_repeated(
@@ -401,12 +394,12 @@ async def test_what_comes_during_the_last_page_is_neither_lost_nor_repeated(
     it = reader(hub, at=start)
     log.go_on.clear()
     hub.attach(it)
-    await until(lambda: log.at_once)
+    await within_steps(lambda: log.at_once)
     await hub.publish([event(2)])
-    await until(lambda: hub.position.offset == 2)
+    await within_steps(lambda: hub.position.offset == 2)
     assert numbers(sink_of(it)) == []
     log.go_on.set()
-    await until(lambda: it.state is ReaderState.LIVE)
+    await within_steps(lambda: it.state is ReaderState.LIVE)
     await hub.publish([event(3)])
     await heard(hub)
     assert numbers(sink_of(it)) == [1, 2, 3]
@@ -419,10 +412,10 @@ async def test_a_reader_detached_during_its_read_gets_nothing(hub: Hub, log: Tro
     it = reader(hub, at=start)
     log.go_on.clear()
     hub.attach(it)
-    await until(lambda: log.at_once)
+    await within_steps(lambda: log.at_once)
     hub.detach(it)
     log.go_on.set()
-    await until(lambda: not it.catching_up)
+    await within_steps(lambda: not it.catching_up)
     assert numbers(sink_of(it)) == []
     assert it.state is ReaderState.CLOSED
 
@@ -434,12 +427,12 @@ async def test_a_reader_ahead_of_the_hub_waits_and_gets_nothing_twice(
     positions = await hub.publish([event(1), event(2), event(3)])
     it = reader(hub, at=positions[1])
     hub.attach(it)
-    await until(lambda: not it.catching_up)
+    await within_steps(lambda: not it.catching_up)
     assert it.behind()
     assert numbers(sink_of(it)) == []
     log.hear.set()
     await heard(hub)
-    await until(lambda: it.state is ReaderState.LIVE)
+    await within_steps(lambda: it.state is ReaderState.LIVE)
     await hub.publish([event(4)])
     await heard(hub)
     assert numbers(sink_of(it)) == [3, 4]
@@ -453,23 +446,29 @@ async def test_a_catching_up_reader_does_not_overtake_the_hub(hub: Hub, log: Tro
     await hub.publish([event(2)])
     it = reader(hub, at=start)
     hub.attach(it)
-    await until(lambda: it.state is ReaderState.LIVE)
+    await within_steps(lambda: it.state is ReaderState.LIVE)
     assert hub.reached(it) == hub.cursor
     log.hear.set()
     await heard(hub)
     assert numbers(sink_of(it)) == [1, 2]
 
 
-async def test_reading_is_tried_again_after_an_error(
-    hub: Hub, log: TroubledLog, journal: FakeJournal
-) -> None:
+async def caught_up(hub: Hub, log: TroubledLog, *, failures: int) -> Reader:
+    """A reader who was one event behind, and could be read for after so many failures."""
     start = hub.position
     await hub.publish([event(1)])
     await heard(hub)
-    log.failing_reads = 3
+    log.failing_reads = failures
     it = reader(hub, at=start)
     hub.attach(it)
-    await until(lambda: it.state is ReaderState.LIVE)
+    await within_steps(lambda: it.state is ReaderState.LIVE)
+    return it
+
+
+async def test_reading_is_tried_again_after_an_error(
+    hub: Hub, log: TroubledLog, journal: FakeJournal
+) -> None:
+    it = await caught_up(hub, log, failures=3)
     assert numbers(sink_of(it)) == [1]
     assert journal.notes == [
         *["reading the log failed; it is tried again"] * 3,
@@ -483,13 +482,7 @@ async def test_a_log_that_is_read_again_ends_the_failure(
     errors = ErrorJournal(FakeJournal(), clock=clock)
     hub = Hub(log, clock=clock, journal=errors)
     await hub.start()
-    start = hub.position
-    await hub.publish([event(1)])
-    await heard(hub)
-    log.failing_reads = 1
-    it = reader(hub, at=start)
-    hub.attach(it)
-    await until(lambda: it.state is ReaderState.LIVE)
+    await caught_up(hub, log, failures=1)
     [entry] = errors.kept()
     assert entry.kind.code == "READ_FAILED"
     assert entry.recovery is not None
@@ -518,7 +511,7 @@ async def test_equal_pages_are_read_once_for_all(hub: Hub, log: TroubledLog) -> 
     readers = [reader(hub, at=start) for _ in range(100)]
     for each in readers:
         hub.attach(each)
-    await until(lambda: hub.live == 100)
+    await within_steps(lambda: hub.live == 100)
     assert log.reads == reads + 1
     assert all(numbers(sink_of(each)) == list(range(10)) for each in readers)
 
@@ -532,12 +525,12 @@ async def test_at_most_eight_pages_are_read_at_a_time(hub: Hub, log: TroubledLog
     readers = [reader(hub, at=at) for at in (start, *positions[:-1])]
     for each in readers:
         hub.attach(each)
-    await until(lambda: log.at_once == MAX_READS)
+    await within_steps(lambda: log.at_once == MAX_READS)
     for _ in range(20):
         await asyncio.sleep(0)
     assert log.most_at_once == MAX_READS == 8
     log.go_on.set()
-    await until(lambda: hub.live == 30)
+    await within_steps(lambda: hub.live == 30)
     assert log.most_at_once == 8
 
 
@@ -552,7 +545,7 @@ async def test_who_wants_little_of_a_long_log_reads_it_in_few_pages(
     reads = log.reads
     it = reader(hub, at=start)
     hub.attach(it)
-    await until(lambda: it.state is ReaderState.LIVE)
+    await within_steps(lambda: it.state is ReaderState.LIVE)
     assert numbers(sink_of(it)) == [1]
     # 2 MB in pages of 16 KiB would be 130 reads.
     assert log.reads - reads < 20
@@ -581,7 +574,7 @@ async def test_a_slow_reader_that_was_trimmed_past_is_told_once(short: Hub) -> N
         await short.publish([event(n)])
         await heard(short)
     sink_of(it).read_on()
-    await until(lambda: it.state is ReaderState.LIVE)
+    await within_steps(lambda: it.state is ReaderState.LIVE)
     floor = (await short.log.read(Edge.EARLIEST, limit=0)).start
     assert gaps(sink_of(it)) == [{"from": str(first), "to": str(floor), "reason": "expired"}]
     assert numbers(sink_of(it)) == [1, 5, 6, 7]
@@ -610,7 +603,7 @@ async def test_a_hub_that_missed_something_tells_live_readers_once_each(short: H
     sink_of(full).reading = True
     assert full.sink.on_room is not None
     full.sink.on_room()
-    await until(lambda: full.state is ReaderState.LIVE)
+    await within_steps(lambda: full.state is ReaderState.LIVE)
     assert gaps(sink_of(full)) == expected
     assert numbers(sink_of(full)) == [3, 4, 5]
 
@@ -625,7 +618,7 @@ async def test_the_hub_follows_on_after_the_log_failed(
     hub.attach(it)
     log.failing_follows = 3
     await hub.publish([event(1)])
-    await until(lambda: log.follows == 4)
+    await within_steps(lambda: log.follows == 4)
     await hub.publish([event(2), event(3)])
     await heard(hub)
     assert numbers(sink_of(it)) == [1, 2, 3]
@@ -640,14 +633,14 @@ async def test_a_hub_whose_log_fails_does_not_hear(
     assert hub.hearing
     log.failing_follows = 1_000_000
     await hub.publish([event(1)])
-    await until(lambda: not hub.hearing)
+    await within_steps(lambda: not hub.hearing)
 
 
 async def test_a_hub_hears_again_although_nothing_new_was_said(hub: Hub, log: TroubledLog) -> None:
     log.failing_follows = 1
     await hub.publish([event(1)])
-    await until(lambda: log.follows == 2)
-    await until(lambda: hub.hearing)
+    await within_steps(lambda: log.follows == 2)
+    await within_steps(lambda: hub.hearing)
 
 
 # Identities
@@ -674,7 +667,7 @@ async def test_what_a_slow_reader_has_not_got_is_judged_by_the_new_identity(hub:
     await heard(hub)
     assert hub.become(it, Identity("ann", frozenset({"B"}))) == first
     sink_of(it).read_on()
-    await until(lambda: it.state is ReaderState.LIVE)
+    await within_steps(lambda: it.state is ReaderState.LIVE)
     assert numbers(sink_of(it)) == [1, 3]
 
 
@@ -724,9 +717,9 @@ async def test_a_broken_sink_is_dropped_and_the_others_get_each_event_once(
     for sink in (before, broken, after):
         hub.attach(reader(hub, sink))
     await hub.publish([event(1)])
-    await until(lambda: numbers(after) == [1])
+    await within_steps(lambda: numbers(after) == [1])
     await hub.publish([event(2)])
-    await until(lambda: numbers(after) == [1, 2])
+    await within_steps(lambda: numbers(after) == [1, 2])
     assert numbers(before) == [1, 2]
     assert broken.was_aborted
     assert journal.notes == ["a sink failed and was dropped"]
@@ -737,7 +730,7 @@ async def test_a_socket_that_drains_after_the_hub_has_stopped_is_no_failure(hub:
     hub.attach(reader(hub, sink))
     sink.stop_reading()
     await hub.publish([event(1, pad=HIGH_WATER), event(2)])
-    await until(lambda: hub.live == 0)
+    await within_steps(lambda: hub.live == 0)
     await hub.stop()
     sink.read_on()
     assert numbers(sink) == [1]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.fakes import FakeClock, FakeJournal, FakeSink
+from tests.waiting import within_steps
 from tidewire.core import keeper as keeper_module
 from tidewire.core import timeline as timeline_module
 from tidewire.core.canary import CANARY_SECONDS
@@ -83,14 +84,6 @@ async def keeper(
     await hub.stop()
 
 
-async def until(condition: Callable[[], object]) -> None:
-    for _ in range(10_000):
-        if condition():
-            return
-        await asyncio.sleep(0)
-    raise AssertionError("it did not come to that")
-
-
 def connection(
     keeper: Keeper,
     user: str = "ann",
@@ -146,7 +139,7 @@ async def test_an_opened_stream_reads(keeper: Keeper) -> None:
     keeper.opened(it)
     assert (it.state, keeper.hub.live) == (ConnectionState.CONNECTED, 1)
     await keeper.hub.publish([Event("notification", {"n": 1})])
-    await until(lambda: names(it) == ["notification"])
+    await within_steps(lambda: names(it) == ["notification"])
 
 
 async def test_a_stream_that_was_closed_before_it_opened_never_reads(keeper: Keeper) -> None:
@@ -361,7 +354,7 @@ async def test_a_refresh_narrows_and_widens_at_once(keeper: Keeper, clock: FakeC
             event = Event("notification", {"for": role}, target=Target.of(roles=[role]))
             await keeper.hub.publish([event])
         head = await keeper.hub.head()
-        await until(lambda: keeper.hub.position == head)
+        await within_steps(lambda: keeper.hub.position == head)
 
     await publish("A", "B")
     keeper.refresh(it.id, Identity("ann", frozenset({"B"}), expires_at=clock.now() + 2 * HOUR))
@@ -455,7 +448,7 @@ async def test_a_ping_goes_to_live_streams_with_room_and_carries_the_position(
     keeper: Keeper,
 ) -> None:
     await keeper.hub.publish([Event("notification", target=Target.of(["zoe"]))])
-    await until(lambda: keeper.hub.position.offset == 1)
+    await within_steps(lambda: keeper.hub.position.offset == 1)
     live, full = await opened(keeper), await opened(keeper)
     sink_of(full).stop_reading()
     sink_of(full).waiting = b"\n" * HIGH_WATER
@@ -506,7 +499,7 @@ async def test_a_stream_whose_peer_takes_nothing_is_closed_visibly(
 async def test_a_drain_gives_each_stream_its_own_time_to_come_back(keeper: Keeper) -> None:
     streams = [await opened(keeper, f"u{n}") for n in range(6)]
     draining = asyncio.create_task(keeper.drain(10))
-    await until(lambda: streams[-1].closing)
+    await within_steps(lambda: streams[-1].closing)
     slots = [written(it)[-1][1]["reconnectAfter"] for it in streams]
     assert slots == sorted(set(slots))
     assert slots[0] == 250
@@ -524,7 +517,7 @@ async def test_a_drain_gives_each_stream_its_own_time_to_come_back(keeper: Keepe
 async def test_a_drain_cuts_off_what_does_not_go(keeper: Keeper, journal: FakeJournal) -> None:
     stays, goes = await opened(keeper), await opened(keeper)
     draining = asyncio.create_task(keeper.drain(0.01))
-    await until(lambda: goes.closing)
+    await within_steps(lambda: goes.closing)
     keeper.release(goes)
     await draining
     assert sink_of(stays).was_aborted
@@ -616,7 +609,7 @@ async def test_a_node_that_hears_is_ready(keeper: Keeper, clock: FakeClock) -> N
     assert keeper.ready
     for n in range(3):
         await keeper.hub.publish([Event("notification", {"n": n})])
-        await until(lambda: keeper.hub.position == keeper.hub.log._head)  # type: ignore[attr-defined]
+        await within_steps(lambda: keeper.hub.position == keeper.hub.log._head)  # type: ignore[attr-defined]
         await canary(keeper, clock)
         assert keeper.ready
 
@@ -648,7 +641,7 @@ async def test_a_node_that_does_not_hear_what_the_log_holds_is_not_ready_until_i
     assert not ready(keeper)
     assert keeper.hub.hearing
     log.hear.set()
-    await until(lambda: keeper.hub.position.offset == 1)
+    await within_steps(lambda: keeper.hub.position.offset == 1)
     await canary(keeper, clock)
     assert ready(keeper)
 
@@ -680,7 +673,7 @@ async def test_a_log_that_is_not_heard_is_followed_anew_after_growing_pauses(
 
     async def heard() -> None:
         log.hear.set()
-        await until(lambda: hub.position.offset == log._head.offset)
+        await within_steps(lambda: hub.position.offset == log._head.offset)
         await canary(keeper, clock)
 
     assert await stall(130) == [4, 8, 16, 32, 32, 32]
@@ -704,7 +697,7 @@ async def test_a_log_that_takes_its_time_is_heard_in_the_end(
 
     async def slowly(after: Position) -> AsyncGenerator[Page, None]:
         ends = clock.monotonic() + 10
-        await until(lambda: clock.monotonic() >= ends)
+        await within_steps(lambda: clock.monotonic() >= ends)
         async for page in follow(after):
             yield page
 
@@ -726,7 +719,7 @@ async def test_a_log_that_takes_its_time_is_heard_in_the_end(
 async def test_a_node_whose_follower_fails_is_not_ready(keeper: Keeper, log: QuietLog) -> None:
     log.failing = True
     await log.append([Event("notification")])
-    await until(lambda: not keeper.hub.hearing)
+    await within_steps(lambda: not keeper.hub.hearing)
     assert not keeper.ready
 
 
@@ -754,11 +747,11 @@ async def test_a_keeper_ticks_by_itself_and_a_failed_tick_is_not_its_last(
     it = await opened(keeper)
     log.failing = True
     clock.advance(CANARY_SECONDS)
-    await until(lambda: "a tick failed" in journal.notes)
+    await within_steps(lambda: "a tick failed" in journal.notes)
     log.failing = False
     pings = names(it).count("ping")
     clock.advance(CANARY_SECONDS)
-    await until(lambda: names(it).count("ping") > pings)
+    await within_steps(lambda: names(it).count("ping") > pings)
     await keeper.stop()
     await hub.stop()
 
@@ -766,4 +759,4 @@ async def test_a_keeper_ticks_by_itself_and_a_failed_tick_is_not_its_last(
 async def test_everyone_is_reached_while_nobody_is_named(keeper: Keeper) -> None:
     it = await opened(keeper)
     await keeper.hub.publish([Event("notification", target=EVERYONE)])
-    await until(lambda: names(it) == ["notification"])
+    await within_steps(lambda: names(it) == ["notification"])

@@ -17,6 +17,7 @@ from tests.faults.history import ROLE, Accepted, Who, holes_in, seen_in
 from tests.faults.observers import Observer
 from tests.faults.oracle import NOTHING, Allowance, judge
 from tests.faults.traffic import Publisher, Traffic
+from tests.waiting import until, until_told
 
 ANSWER_SECONDS: Final = 3.0
 """Within these a publish is answered, whatever is the matter with Redis."""
@@ -31,22 +32,13 @@ QUIET: Final = 0.5
 """Seconds in which what comes twice would have come."""
 
 
-async def until(condition: Callable[[], bool], seconds: float, what: Callable[[], str]) -> None:
-    """Waits for a condition, and says what was waited for in vain."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"not within {seconds} s: {what()}"
-        await asyncio.sleep(0.02)
-
-
-async def until_told(
+async def until_is(
     ask: Callable[[], Awaitable[object]], wanted: object, seconds: float, what: str
 ) -> None:
     """Waits for an answer of a node."""
-    end = time.monotonic() + seconds
-    while (told := await ask()) != wanted:
-        assert time.monotonic() < end, f"not within {seconds} s: {what}: {told!r}, not {wanted!r}"
-        await asyncio.sleep(0.1)
+    await until_told(
+        ask, lambda told: told == wanted, seconds, lambda: f"{what} is not {wanted!r}"
+    )
 
 
 class Scene:
@@ -148,8 +140,8 @@ class Scene:
             lambda: f"{node.name} accepts without Redis: {len(accepted())} of {ENOUGH}",
         )
         events = accepted()
-        await until_told(node.health, "degraded", 3, f"health of {node.name}")
-        await until_told(node.readiness, 200, 1, f"readiness of {node.name}")
+        await until_is(node.health, "degraded", 3, f"health of {node.name}")
+        await until_is(node.readiness, 200, 1, f"readiness of {node.name}")
         slow = [
             f"{event.key} took {event.ended - event.began:.1f} s"
             for event in self.traffic.accepted
@@ -175,8 +167,8 @@ class Scene:
     async def is_healthy(self, seconds: float = 15) -> None:
         """Waits until all nodes call themselves healthy, and are ready."""
         for node in self.nodes:
-            await until_told(node.health, "healthy", seconds, f"health of {node.name}")
-            await until_told(node.readiness, 200, 1, f"readiness of {node.name}")
+            await until_is(node.health, "healthy", seconds, f"health of {node.name}")
+            await until_is(node.readiness, 200, 1, f"readiness of {node.name}")
 
     async def holds(self, allowance: Allowance = NOTHING, seconds: float = 15) -> None:
         """Ends the traffic, and waits until every client has all that it was promised, once."""

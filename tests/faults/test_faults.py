@@ -18,7 +18,8 @@ from tests.faults.applications import Application
 from tests.faults.history import Who, holes_in
 from tests.faults.observers import Observer
 from tests.faults.oracle import Allowance
-from tests.faults.scene import Scene, lost_before, scene_of, until
+from tests.faults.scene import Scene, lost_before, scene_of
+from tests.waiting import until
 from tests.redisserver import Persistence, Redis, free_port, redis_server
 from tests.tcpproxy import Proxy, tcp_proxy
 

@@ -10,7 +10,8 @@ import pytest
 
 from tests.faults.clients import Block, Blocks
 from tests.faults.observers import Way
-from tests.faults.scene import lost_before, scene_of, until
+from tests.faults.scene import lost_before, scene_of
+from tests.waiting import until
 
 STREAM = b"event: ping\ndata: {}\nid: 1-1-abcd\n\ndata: [1]\n\nevent: gap\ndata: {"
 

@@ -15,6 +15,7 @@ import uvloop
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from tests.waiting import until
 from tidewire import Settings, Tidewire
 from tidewire.core.clock import Clock
 from tidewire.core.journal import Journal
@@ -122,13 +123,6 @@ async def serving(
                 await before_end()
             server.ended.set()
             await task
-
-
-async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
-    """Waits for a condition, which nothing tells of."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - nothing sets an event for it
-            await asyncio.sleep(0.002)
 
 
 def client(url: str) -> httpx.AsyncClient:

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.fakes import FakeClock, FakeJournal
-from tests.http.server import Live, check_problem, live, make_tidewire, until
+from tests.http.server import Live, check_problem, live, make_tidewire
+from tests.waiting import until
 from tidewire.core import keeper as keeper_module
 from tidewire.core.event import Event
 from tidewire.core.keeper import SWEEP_SECONDS

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 from fastapi import Depends, FastAPI
 
-from tests.http.server import client, make_tidewire, serving, streaming, until
+from tests.http.server import client, make_tidewire, serving, streaming
+from tests.waiting import until
 
 pytestmark = pytest.mark.both_sinks
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.fakes import FakeClock
-from tests.http.server import SECRET, Live, live, make_tidewire, until
+from tests.http.server import SECRET, Live, live, make_tidewire
+from tests.waiting import until
 from tidewire.auth.tokens import Tokens
 from tidewire.transports.polling import WORK_ENTRIES
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests.contracts.log import LogContract, MakeLog, event, events, soon
 from tests.fakes import FakeJournal
-from tests.http.server import until
+from tests.waiting import until
 from tests.nodes.logs import Node, a_node, held, log_at
 from tests.redisserver import Redis
 from tests.tcpproxy import Proxy

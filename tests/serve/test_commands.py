@@ -222,18 +222,23 @@ def test_what_may_have_been_published_is_said_to_be() -> None:
     assert raised.value.detail.endswith("It may have been published all the same.")
 
 
+def tick(url: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Publishes an event by the command."""
+    return subprocess.run(
+        [COMMAND, "publish", "tick", "1", "--url", url, "--token", "any"],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=40,
+        check=False,
+    )
+
+
 def test_a_server_that_takes_longer_to_answer_than_is_waited_is_asked_again_what_became_of_it(
     env: dict[str, str],
 ) -> None:
     with elsewhere(NONE, ACCEPTED) as slow:
-        done = subprocess.run(
-            [COMMAND, "publish", "tick", "1", "--url", slow.url, "--token", "any"],
-            env=env,
-            capture_output=True,
-            text=True,
-            timeout=40,
-            check=False,
-        )
+        done = tick(slow.url, env)
     assert (done.returncode, done.stdout) == (0, "1-1-abcd\n"), done.stderr
     assert len(slow.keys) == 2
     assert len({*slow.keys}) == 1
@@ -256,14 +261,7 @@ def test_another_server_at_the_address_is_said_to_be_one_and_not_asked_again(
     env: dict[str, str], answer: Answer, told: str
 ) -> None:
     with elsewhere(answer) as other:
-        done = subprocess.run(
-            [COMMAND, "publish", "tick", "1", "--url", other.url, "--token", "any"],
-            env=env,
-            capture_output=True,
-            text=True,
-            timeout=40,
-            check=False,
-        )
+        done = tick(other.url, env)
     assert (done.returncode, done.stdout) == (1, "")
     assert told.format(f"{other.url}/api/realtime/publish") in done.stderr
     assert other.requests == ["POST /api/realtime/publish"]
