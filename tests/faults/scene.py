@@ -36,9 +36,7 @@ async def until_is(
     ask: Callable[[], Awaitable[object]], wanted: object, seconds: float, what: str
 ) -> None:
     """Waits for an answer of a node."""
-    await until_told(
-        ask, lambda told: told == wanted, seconds, lambda: f"{what} is not {wanted!r}"
-    )
+    await until_told(ask, lambda told: told == wanted, seconds, lambda: f"{what} is not {wanted!r}")
 
 
 class Scene:

@@ -19,9 +19,9 @@ from tests.faults.history import Who, holes_in
 from tests.faults.observers import Observer
 from tests.faults.oracle import Allowance
 from tests.faults.scene import Scene, lost_before, scene_of
-from tests.waiting import until
 from tests.redisserver import Persistence, Redis, free_port, redis_server
 from tests.tcpproxy import Proxy, tcp_proxy
+from tests.waiting import until
 
 AN_APPEND = b'"k"'
 """What stands in every request that brings an event to the log: a piece of the payload."""

@@ -12,8 +12,8 @@ from typing import Final
 from tests.faults.cluster import Node
 from tests.faults.history import Who
 from tests.faults.scene import Scene, scene_of
-from tests.waiting import until
 from tests.redisserver import redis_server
+from tests.waiting import until
 
 ADMIN: Final = Who("admin", ("ADMIN",))
 WORKERS: Final = 2

@@ -17,8 +17,8 @@ from tests.http.server import (
     live,
     make_tidewire,
     streaming,
-    until,
 )
+from tests.waiting import until
 from tidewire.auth.tokens import Tokens
 from tidewire.core.clock import SystemClock
 

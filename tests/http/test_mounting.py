@@ -24,8 +24,8 @@ from tests.http.server import (
     make_tidewire,
     serving,
     streaming,
-    until,
 )
+from tests.waiting import until
 from tidewire import Event, Settings, Tidewire, create_app, notification
 from tidewire.core.errors import Draining, Unavailable
 

@@ -14,10 +14,10 @@ import pytest
 
 from tests.contracts.log import LogContract, MakeLog, event, events, soon
 from tests.fakes import FakeJournal
-from tests.waiting import until
 from tests.nodes.logs import Node, a_node, held, log_at
 from tests.redisserver import Redis
 from tests.tcpproxy import Proxy
+from tests.waiting import until
 from tidewire.core.clock import Clock
 from tidewire.core.errors import IdempotencyConflict, LogAway, SpoolFull
 from tidewire.core.log import EventLog, IdempotencyKey

@@ -33,12 +33,14 @@ from tidewire.core.follower import Follower
 from tidewire.core.frame import Control, Encoding
 from tidewire.core.frames import Frames
 from tidewire.core.journal import Journal
+from tidewire.core.laggards import Laggards
 from tidewire.core.log import Condition, Degradable, Entry, EventLog, Gap, IdempotencyKey, Page
 from tidewire.core.meter import Meter, NullMeter
 from tidewire.core.pages import Pages
 from tidewire.core.position import Cursor, Edge, Position, Since
 from tidewire.core.reader import HIGH_WATER, Kin, Reader, ReaderState
 from tidewire.core.recorder import What
+from tidewire.core.stopwatch import Stopwatch
 from tidewire.core.stretches import Stretches
 from tidewire.core.target import Identity
 
@@ -85,11 +87,8 @@ class Hub:
             write=self._write_page,
             journal=journal,
         )
-        self._meter = NullMeter() if meter is None else meter
-        # Those who were live before: the others have only begun, and will be.
-        self._fallen: set[Reader] = set()
-        # One publish at a time is timed until it is written: its offset, and when it began.
-        self._timed: tuple[int, float] | None = None
+        self._stopwatch = Stopwatch(NullMeter() if meter is None else meter, clock)
+        self._laggards = Laggards(self._cohorts)
         self.published = 0
         """Events that this node has accepted."""
         self.heard = 0
@@ -115,7 +114,7 @@ class Hub:
         )
         self._cohorts.end()
         self._afloat.clear()
-        self._fallen.clear()
+        self._laggards.clear()
 
     @property
     def cursor(self) -> Cursor:
@@ -147,16 +146,12 @@ class Hub:
 
     def behind(self) -> tuple[int, int]:
         """How many readers were live and are behind, and by how many events the last of them."""
-        here = 0 if self._cohorts.main is None else self.position.offset
-        far = max((here - reader.cursor.position.offset for reader in self._fallen), default=0)
-        return len(self._fallen), max(0, far)
+        return self._laggards.behind()
 
     def far_behind(self, events: int) -> tuple[int, int]:
         """How many readers were live and are more than so many events behind, and how many are
         or were live."""
-        here = 0 if self._cohorts.main is None else self.position.offset
-        far = sum(here - reader.cursor.position.offset > events for reader in self._fallen)
-        return far, self.live + len(self._fallen)
+        return self._laggards.farther_than(events), self.live + len(self._laggards)
 
     @property
     def live(self) -> int:
@@ -169,20 +164,11 @@ class Hub:
         self, events: Sequence[Event], *, key: IdempotencyKey | None = None
     ) -> list[Position]:
         """Appends events to the log, all or nothing. Raises as `EventLog.append`."""
-        began = self._clock.monotonic()
+        began = self._stopwatch.begin()
         positions = await self.log.append(events, key=key)
         self.published += len(positions)
-        took = self._clock.monotonic() - began
-        self._meter.published(took, len(positions))
-        if self._timed is None and self._cohorts.main is not None:
-            last = positions[-1]
-            if last.epoch != self.position.epoch:
-                # In a spool, or of a key that was used before.
-                return positions
-            if last.offset <= self.position.offset:
-                self._meter.delivered(took)
-            else:
-                self._timed = last.offset, began
+        here = None if self._cohorts.main is None else self.position
+        self._stopwatch.accepted(began, positions, here)
         return positions
 
     async def head(self) -> Position:
@@ -234,7 +220,7 @@ class Hub:
             reader.cursor = reader.cohort.cursor
             self._cohorts.leave(reader)
         reader.state = ReaderState.CLOSED
-        self._fallen.discard(reader)
+        self._laggards.discard(reader)
         reader.sink.on_room = None
         self._catch_up.forget(reader)
 
@@ -312,9 +298,7 @@ class Hub:
                     else:
                         self._fall_behind(reader, before)
         self._cohorts.unite()
-        if self._timed is not None and self._timed[0] <= self.position.offset:
-            self._meter.delivered(self._clock.monotonic() - self._timed[1])
-            self._timed = None
+        self._stopwatch.written(self.position)
 
     def _offer_to_kin(self, kin: Kin, data: bytes, before: Cursor, events: int = 0) -> None:
         """Writes so many events to all of a kin; who has no room is behind, at the cursor
@@ -378,7 +362,7 @@ class Hub:
         reader.state = ReaderState.BEHIND
         reader.cursor = cursor
         self._await_room(reader)
-        self._fallen.add(reader)
+        self._laggards.add(reader)
         self.on_change("behind", reader, cursor, None, None)
 
     def _await_room(self, reader: Reader) -> None:
@@ -392,8 +376,7 @@ class Hub:
         reader.state = ReaderState.LIVE
         self._cohorts.join(reader)
         reader.sink.on_room = None
-        if reader in self._fallen:
-            self._fallen.discard(reader)
+        if self._laggards.discard(reader):
             self.on_change("caughtUp", reader, reader.cursor, None, None)
         return True
 

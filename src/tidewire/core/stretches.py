@@ -6,7 +6,6 @@ What one of them gets of these, all get who see the same of them.
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
 from tidewire.core.frame import Encoding
@@ -38,7 +37,6 @@ class Taken(NamedTuple):
     events: int
 
 
-@dataclass(slots=True)
 class Stretch:
     """Entries after one cursor, for those who want the same types in the same encoding.
 
@@ -53,12 +51,15 @@ class Stretch:
         taken: what is got by those who see just these of them.
     """
 
-    last: Entry
-    number: int
-    cursors: list[Cursor] = field(default_factory=list)
-    everyone: int = 0
-    named: list[tuple[int, Entry]] = field(default_factory=list)
-    taken: dict[int, Taken] = field(default_factory=dict)
+    __slots__ = ("cursors", "everyone", "last", "named", "number", "taken")
+
+    def __init__(self, last: Entry, number: int) -> None:
+        self.last = last
+        self.number = number
+        self.cursors: list[Cursor] = []
+        self.everyone = 0
+        self.named: list[tuple[int, Entry]] = []
+        self.taken: dict[int, Taken] = {}
 
     def prepare(self, entries: Sequence[Entry], cursor: Cursor, types: frozenset[str]) -> None:
         """Looks at each entry, for all readers that come."""

@@ -1,8 +1,7 @@
 """Idempotency keys that one process remembers."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from tidewire.core.errors import IdempotencyConflict
 from tidewire.core.log import IdempotencyKey
@@ -12,8 +11,7 @@ IDEMPOTENCY_SECONDS: Final = 600
 MAX_KEYS: Final = 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class _Accepted:
+class _Accepted(NamedTuple):
     # What was appended together has one time, and offsets without holes.
     digest: str
     first: Position

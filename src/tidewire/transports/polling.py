@@ -7,7 +7,6 @@ sink: it rings when there is something to see, and the log is read again from th
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from tidewire.core import notices
@@ -57,7 +56,6 @@ class PollRequest(NamedTuple):
     instance_id: str | None = None
 
 
-@dataclass(slots=True)
 class PollAnswer:
     """What a poll found.
 
@@ -68,10 +66,13 @@ class PollAnswer:
         gap: what lies before the entries and was missed.
     """
 
-    cursor: Cursor
-    entries: list[Entry] = field(default_factory=list)
-    more: bool = False
-    gap: Gap | None = None
+    __slots__ = ("cursor", "entries", "gap", "more")
+
+    def __init__(self, cursor: Cursor, gap: Gap | None) -> None:
+        self.cursor = cursor
+        self.entries: list[Entry] = []
+        self.more = False
+        self.gap = gap
 
     def ends(self, until: Cursor | None) -> bool:
         """Whether it has everything up to there."""
@@ -144,7 +145,7 @@ async def poll(
         LimitError: the answer would be held, and there is no room for it.
     """
     place = await keeper.hub.locate(request.since)
-    answer = PollAnswer(place.cursor, gap=place.gap)
+    answer = PollAnswer(place.cursor, place.gap)
     reader = await _answer(keeper, identity, request, receive, answer)
     keeper.timeline.polled(reader, request.instance_id, place.cursor, answer.cursor, answer.gap)
     return answer
