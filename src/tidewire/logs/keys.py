@@ -15,7 +15,7 @@ class _Accepted(NamedTuple):
     # What was appended together has one time, and offsets without holes.
     digest: str
     first: Position
-    count: int
+    number: int
     until: int
 
 
@@ -46,7 +46,7 @@ class Keys:
         first = known.first
         return [
             Position(first.ms, offset, first.epoch)
-            for offset in range(first.offset, first.offset + known.count)
+            for offset in range(first.offset, first.offset + known.number)
         ]
 
     def remember(self, key: IdempotencyKey | None, positions: list[Position], now: int) -> None:
