@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
-from tidewire.core.frame import NAMED, Encoding
+from tidewire.core.frame import NAMED, Control, Encoding
 from tidewire.core.hub import Hub
+from tidewire.core.log import Entry
 from tidewire.core.reader import HIGH_WATER, Reader
 
 
@@ -97,3 +98,17 @@ class FakeJournal:
 
     def note(self, what: str, *, error: BaseException | None = None, **context: object) -> None:
         self.notes.append(what)
+
+
+class CountingEncoding:
+    """Counts how often it encodes."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def entry(self, entry: Entry, cursor: str) -> bytes:
+        self.calls += 1
+        return NAMED.entry(entry, cursor)
+
+    def control(self, control: Control) -> bytes:
+        raise AssertionError

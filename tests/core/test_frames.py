@@ -1,5 +1,6 @@
 """The frames of what came last."""
 
+from tests.fakes import CountingEncoding
 from tidewire.core.event import Event
 from tidewire.core.frame import NAMED, NAMED_CHUNKS, UNNAMED, Control
 from tidewire.core.frames import Frames
@@ -8,27 +9,13 @@ from tidewire.core.position import Position
 from tidewire.core.target import EVERYONE
 
 
-class Counting:
-    """Counts how often it encodes."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-
-    def entry(self, entry: Entry, cursor: str) -> bytes:
-        self.calls += 1
-        return NAMED.entry(entry, cursor)
-
-    def control(self, control: Control) -> bytes:
-        raise AssertionError
-
-
 def entry(offset: int, epoch: str = "abcd", pad: int = 0) -> Entry:
     event = Event("notification", {"n": offset, "pad": "x" * pad})
     return Entry(Position(1, offset, epoch), event.type, EVERYONE, event.body)
 
 
 def test_an_entry_is_encoded_once_for_an_encoding() -> None:
-    counting = Counting()
+    counting = CountingEncoding()
     frames = Frames()
     it = entry(1)
     first = frames.frame(it, it.id, counting)
@@ -55,7 +42,7 @@ def test_a_reader_who_has_seen_more_has_a_frame_with_its_own_cursor() -> None:
 
 
 def test_what_came_first_is_forgotten_first_and_the_bytes_are_bounded() -> None:
-    counting = Counting()
+    counting = CountingEncoding()
     frames = Frames(max_bytes=20_000)
     made = [entry(n, pad=1000) for n in range(1, 101)]
     for each in made:

@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fakes import FakeSink
+from tests.fakes import CountingEncoding, FakeSink
 from tidewire.core.event import Event
-from tidewire.core.frame import NAMED, UNNAMED, Control, Encoding
+from tidewire.core.frame import NAMED, UNNAMED, Encoding
 from tidewire.core.frames import Frames
 from tidewire.core.log import Entry
 from tidewire.core.position import Cursor, Position
@@ -15,20 +15,6 @@ from tidewire.core.target import EVERYONE, Identity, Target
 
 START = Cursor(Position(1, 0, "abcd"))
 NO_FRAMES = 1
-
-
-class Counting:
-    """Counts how often it encodes."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-
-    def entry(self, entry: Entry, cursor: str) -> bytes:
-        self.calls += 1
-        return NAMED.entry(entry, cursor)
-
-    def control(self, control: Control) -> bytes:
-        raise AssertionError
 
 
 def entry(
@@ -104,7 +90,7 @@ def test_whoever_reads_a_stretch_gets_what_they_would_have_got_alone(
 
 
 def test_a_crowd_at_one_cursor_is_given_one_and_the_same_object() -> None:
-    counting = Counting()
+    counting = CountingEncoding()
     entries = tuple(entry(n) for n in range(1, 51))
     stretches = Stretches(Frames(NO_FRAMES))
     given_ = [stretches.take(reader(encoding=counting), entries) for _ in range(100)]
@@ -124,7 +110,7 @@ def test_what_was_written_since_is_not_passed_over() -> None:
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    counting = Counting()
+    counting = CountingEncoding()
     entries = tuple(entry(n) for n in range(1, 2 * MAX_STRETCHES + 2))
     stretches = Stretches(Frames(NO_FRAMES))
 
