@@ -127,3 +127,45 @@ def test_what_is_remembered_is_bounded() -> None:
     assert counting.calls == 2 * len(entries)
     take(0)
     assert counting.calls == 2 * len(entries)
+
+
+def test_where_frames_are_longer_than_bodies_all_stop_at_the_same_entry() -> None:
+    entries = tuple(entry(n) for n in range(1, 11))
+    size = sum(len(each.body) for each in entries)
+    stretches = Stretches(Frames(), size)
+    for _ in range(3):
+        shared, alone = reader(), reader()
+        assert stretches.take(shared, entries) == alone.take(entries, size, Frames())
+        assert shared.cursor == alone.cursor
+        assert shared.cursor.position.offset < 10
+
+
+def test_what_is_too_large_is_not_kept() -> None:
+    counting = CountingEncoding()
+    entries = (entry(1, pad=500), entry(2, pad=500))
+    stretches = Stretches(Frames(NO_FRAMES), 600)
+    for _ in range(3):
+        stretches.take(reader(encoding=counting), entries)
+    # The first is as much as there is room for, and is encoded each time.
+    assert counting.calls == 3
+
+
+def test_what_is_afloat_is_looked_at_anew_each_time() -> None:
+    def afloat(number: int) -> Entry:
+        event = Event("notification", {"n": number})
+        return Entry(
+            Position(1, number, "spool"),
+            event.type,
+            EVERYONE,
+            event.body,
+            producer="spool",
+            number=number,
+        )
+
+    first, second, third = (afloat(number) for number in (1, 2, 3))
+    stretches = Stretches(Frames())
+    for _ in range(3):
+        stretches.take(reader(), (first, second, third))
+    shared, alone = reader(), reader()
+    told = stretches.take(shared, (second, third))
+    assert told == alone.take((second, third), 10_000, Frames())

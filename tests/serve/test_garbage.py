@@ -1,11 +1,17 @@
 """While a crowd passes nobody waits for the collector to look at everything that lives."""
 
+import asyncio
 import gc
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.waiting import until
+from tidewire import Settings
+from tidewire.serve.application import Application
 from tidewire.serve.garbage import CALM_SECONDS, LONGEST_SECONDS, Garbage
+from tidewire.serve.protocol import TURNSTILE
+from tidewire.serve.server import Server, configuration
 
 USUAL = (701, 11, 12)
 
@@ -104,4 +110,20 @@ def test_at_the_end_everything_is_as_it_was(garbage: Garbage, loop: FakeLoop) ->
     assert gc.get_threshold() == USUAL
     garbage.take()
     loop.advance(3 * CALM_SECONDS)
+    assert gc.get_threshold() == USUAL
+
+
+async def test_a_server_leaves_it_while_somebody_comes_and_takes_it_at_its_end(
+    garbage: Garbage,
+) -> None:
+    config = configuration(Application(None, settings=Settings(), dev=True))
+    config.port = 0
+    server = Server(Application(None, settings=Settings(), dev=True), config)
+    serving = asyncio.create_task(server.serve())
+    await until(lambda: server.started)
+    assert not is_left()
+    server.lifespan.state[TURNSTILE].enter(lambda: None)
+    assert is_left()
+    server.should_exit = True
+    await serving
     assert gc.get_threshold() == USUAL

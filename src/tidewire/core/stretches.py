@@ -43,19 +43,17 @@ class Stretch:
     A mask has one bit for each entry.
 
     Attributes:
-        last: the last entry; with the cursor and the number it tells which entries they are.
-        number: how many they are.
+        last: the last entry; with the cursor it tells which entries they are.
         cursors: where a reader stands after each; empty until a second reader comes.
         everyone: which of them everyone sees who has come to this cursor.
         named: those that only some see.
         taken: what is got by those who see just these of them.
     """
 
-    __slots__ = ("cursors", "everyone", "last", "named", "number", "taken")
+    __slots__ = ("cursors", "everyone", "last", "named", "taken")
 
-    def __init__(self, last: Entry, number: int) -> None:
+    def __init__(self, last: Entry) -> None:
         self.last = last
-        self.number = number
         self.cursors: list[Cursor] = []
         self.everyone = 0
         self.named: list[tuple[int, Entry]] = []
@@ -140,10 +138,9 @@ class Stretches:
         if not entries or not entries[-1].in_log:
             return None
         key = reader.cursor, reader.types, reader.sink.encoding
-        last, number = entries[-1], len(entries)
         stretch = self._known.get(key)
-        if stretch is None or stretch.last is not last or stretch.number != number:
-            self._known[key] = Stretch(last, number)
+        if stretch is None or stretch.last is not entries[-1]:
+            self._known[key] = Stretch(entries[-1])
             self._known.move_to_end(key)
             if len(self._known) > MAX_STRETCHES:
                 self._known.popitem(last=False)
