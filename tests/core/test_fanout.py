@@ -14,6 +14,7 @@ from tidewire.core.index import Index
 from tidewire.core.log import Entry
 from tidewire.core.position import Cursor, Position
 from tidewire.core.reader import Kin, Reader
+from tidewire.core.stretches import Stretches
 from tidewire.core.target import EVERYONE, Identity, Target
 
 
@@ -181,4 +182,4 @@ def test_each_gets_what_it_would_read_from_the_log_by_itself(
     ]
     got = delivered(entries_, *readers)
     for each, data in zip(readers, got, strict=True):
-        assert (data or b"") == each.take(entries_, 1 << 20, Frames())
+        assert (data or b"") == Stretches(Frames(), 1 << 20).take(each, entries_)

@@ -1,12 +1,10 @@
-"""A reader: what it wants, what it may see, how much it takes."""
+"""A reader: what it wants, and what it may see."""
 
 import pytest
 
 from tests.fakes import FakeSink
 from tidewire.core.errors import Forbidden
 from tidewire.core.event import Event
-from tidewire.core.frame import NAMED
-from tidewire.core.frames import Frames
 from tidewire.core.log import Entry
 from tidewire.core.position import Cursor, Position
 from tidewire.core.reader import Reader
@@ -54,27 +52,3 @@ def test_a_new_identity_narrows_and_widens_at_once_but_subscribes_to_nothing_new
     it.become(Identity("ann", topics=frozenset({"x", "y"})))
     assert it.sees(entry(1, Target.of(topics=["x"])))
     assert not it.sees(entry(1, Target.of(topics=["y"])))
-
-
-def test_it_takes_one_frame_beyond_its_bytes_at_most_and_its_cursor_stands_at_the_last() -> None:
-    it = reader()
-    entries = [entry(n) for n in range(1, 6)]
-    frames = [NAMED.entry(each, each.id) for each in entries]
-    size = len(frames[0])
-    assert it.take(entries, size + 1, Frames()) == frames[0] + frames[1]
-    assert it.cursor == Cursor(entries[1].position)
-    assert it.take(entries[2:], size * 10, Frames()) == b"".join(frames[2:])
-    assert it.cursor == Cursor(entries[4].position)
-
-
-def test_its_cursor_moves_also_over_what_is_not_for_it() -> None:
-    it = reader()
-    hidden = [entry(n, Target.of(["bob"])) for n in (1, 2, 3)]
-    assert it.take(hidden, 10, Frames()) == b""
-    assert it.cursor == Cursor(hidden[2].position)
-
-
-def test_it_takes_nothing_where_there_is_no_room() -> None:
-    it = reader()
-    assert it.take([entry(1)], 0, Frames()) == b""
-    assert it.cursor == START

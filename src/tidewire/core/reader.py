@@ -1,12 +1,11 @@
 """A reader: a cursor on the log, whom it reads for, and the sink that it writes to."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, runtime_checkable
 
 from tidewire.core.frame import Encoding
-from tidewire.core.frames import Frames
 from tidewire.core.log import Entry
 from tidewire.core.position import Cursor
 from tidewire.core.target import Identity
@@ -226,25 +225,6 @@ class Reader:
     def sees(self, entry: Entry) -> bool:
         """Whether this entry is wanted, and may be seen by the identity as it is now."""
         return (not self.types or entry.type in self.types) and entry.target.includes(self.identity)
-
-    def take(self, entries: Iterable[Entry], max_bytes: int, frames: Frames) -> bytes:
-        """Encodes what it sees of the entries, up to ``max_bytes`` and at most one frame
-        beyond, and moves the cursor over what was looked at. It is as good as written."""
-        taken: list[bytes] = []
-        size = 0
-        cursor = self.cursor
-        encoding = self.sink.encoding
-        for entry in entries:
-            if size >= max_bytes:
-                break
-            seen = entry.seen_by(cursor)
-            cursor = entry.pass_by(cursor)
-            if not seen and self.sees(entry):
-                frame = frames.frame(entry, str(cursor), encoding)
-                taken.append(frame)
-                size += len(frame)
-        self.went(cursor, len(taken))
-        return b"".join(taken)
 
     def went(self, cursor: Cursor, events: int) -> None:
         """Stands at a cursor now, and was given so many events on the way."""

@@ -44,7 +44,7 @@ class Stretch:
 
     Attributes:
         last: the last entry; with the cursor it tells which entries they are.
-        cursors: where a reader stands after each; empty until a second reader comes.
+        cursors: where a reader stands after each.
         everyone: which of them everyone sees who has come to this cursor.
         named: those that only some see.
         taken: what is got by those who see just these of them.
@@ -52,15 +52,12 @@ class Stretch:
 
     __slots__ = ("cursors", "everyone", "last", "named", "taken")
 
-    def __init__(self, last: Entry) -> None:
-        self.last = last
+    def __init__(self, entries: Sequence[Entry], cursor: Cursor, types: frozenset[str]) -> None:
+        self.last = entries[-1]
         self.cursors: list[Cursor] = []
         self.everyone = 0
         self.named: list[tuple[int, Entry]] = []
         self.taken: dict[int, Taken] = {}
-
-    def prepare(self, entries: Sequence[Entry], cursor: Cursor, types: frozenset[str]) -> None:
-        """Looks at each entry, for all readers that come."""
         for bit, entry in enumerate(entries):
             seen = entry.seen_by(cursor)
             cursor = entry.pass_by(cursor)
@@ -88,7 +85,7 @@ class Stretch:
         max_bytes: int,
         frames: Frames,
     ) -> Taken:
-        """What a reader gets who sees these of the entries; as `Reader.take`."""
+        """What a reader gets who sees these of the entries."""
         known = self.taken.get(mask)
         if known is not None:
             return known
@@ -121,33 +118,28 @@ class Stretches:
         self._known: OrderedDict[_Key, Stretch] = OrderedDict()
 
     def take(self, reader: Reader, entries: Sequence[Entry]) -> bytes:
-        """As `Reader.take`, of the entries after the cursor of the reader. They are in the log,
-        or none of them is."""
-        stretch = self._shared(reader, entries)
-        if stretch is None:
-            return reader.take(entries, self._max_bytes, self._frames)
+        """Encodes what a reader sees of the entries after its cursor, as much as there is room
+        for and at most one frame beyond, and moves the cursor over what was looked at. It is as
+        good as written. The entries are in the log, or none of them is."""
+        if not entries:
+            return b""
+        stretch = self._stretch(reader, entries)
         mask = stretch.seen_by(reader)
         taken = stretch.take(mask, entries, reader.sink.encoding, self._max_bytes, self._frames)
         reader.went(taken.cursor, taken.events)
         return taken.data
 
-    def _shared(self, reader: Reader, entries: Sequence[Entry]) -> Stretch | None:
-        """The stretch of these entries; None where nobody else has asked for them yet, and where
-        they are too many to be kept."""
-        # What is afloat may change within; what is in the log does not.
-        if not entries or not entries[-1].in_log:
-            return None
+    def _stretch(self, reader: Reader, entries: Sequence[Entry]) -> Stretch:
         key = reader.cursor, reader.types, reader.sink.encoding
+        last = entries[-1]
         stretch = self._known.get(key)
-        if stretch is None or stretch.last is not entries[-1]:
-            self._known[key] = Stretch(entries[-1])
-            self._known.move_to_end(key)
-            if len(self._known) > MAX_STRETCHES:
-                self._known.popitem(last=False)
-            return None
-        if not stretch.cursors:
-            if sum(len(entry.body) for entry in entries) > self._max_bytes:
-                return None
-            stretch.prepare(entries, reader.cursor, reader.types)
+        if stretch is None or stretch.last is not last:
+            stretch = Stretch(entries, reader.cursor, reader.types)
+            # What is afloat may change within; what is in the log does not.
+            if not last.in_log or sum(len(entry.body) for entry in entries) > self._max_bytes:
+                return stretch
+            self._known[key] = stretch
         self._known.move_to_end(key)
+        if len(self._known) > MAX_STRETCHES:
+            self._known.popitem(last=False)
         return stretch
