@@ -31,7 +31,7 @@ _SAID: Final = {
 def parameters() -> list[dict[str, Any]]:
     """What may be asked of a stream, as the HTTP description has it."""
     settings = Settings(SSE_JWT_SECRET="-" * 32)
-    operation = Tidewire(settings).app.openapi()["paths"][PATH]["get"]
+    operation = Tidewire(settings).openapi()["paths"][PATH]["get"]
     found: list[dict[str, Any]] = operation["parameters"]
     return found
 

@@ -15,7 +15,7 @@ ORDER: Final = ("events", "publishing", "authentication", "health", "administrat
 
 def page() -> str:
     """All endpoints."""
-    description = Tidewire(Settings(SSE_JWT_SECRET="-" * 32)).app.openapi()
+    description = Tidewire(Settings(SSE_JWT_SECRET="-" * 32)).openapi()
     parts = [
         "# HTTP",
         "Made from the server's own description, which it gives at `GET /openapi.json` "

@@ -70,7 +70,7 @@ def test_names_that_are_reserved_stand_in_the_table_of_the_guide() -> None:
 
 
 def test_endpoints_that_pages_name_are_there() -> None:
-    paths = Tidewire(dev=True).app.openapi()["paths"]
+    paths = Tidewire(dev=True).openapi()["paths"]
     known = {re.sub(r"\{.*?\}", "", path).rstrip("/") for path in paths}
     known |= {"/api/realtime/sse", "/tidewire.js", "/debug/sse", "/openapi.json"}
     for page in sorted((ROOT / "docs").rglob("*.md")):

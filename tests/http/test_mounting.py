@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from tests.http.server import (
     SECRET,
@@ -85,6 +87,29 @@ async def test_it_is_mounted_where_no_lifespan_runs_and_starts_when_it_is_used()
         check_problem(answer, 400, "VALIDATION_PARAMETER")
         check_problem(await http.get("/live/nothing"), 404, "CLIENT_NOT_FOUND")
     await tidewire.stop()
+
+
+async def test_what_a_session_raises_for_starlette_is_answered_by_it() -> None:
+    async def session(request: HTTPConnection) -> None:
+        raise HTTPException(418, "a teapot")
+
+    settings = Settings.load(sse_jwt_secret=SECRET, nextauth_secret=None, log_url=None)
+    async with serving(Tidewire(settings, session=session).app) as url, client(url) as http:
+        answer = await http.get("/api/sse")
+    assert (answer.status_code, answer.text) == (418, "a teapot")
+
+
+async def test_the_document_of_a_mounted_application_says_where_it_is() -> None:
+    app = Starlette()
+    tidewire = make_tidewire()
+    app.mount("/live", tidewire.app)
+    app.mount("/", tidewire.app)
+    async with serving(app) as url, client(url) as http:
+        within, outside = [
+            (await http.get(f"{prefix}/openapi.json")).json() for prefix in ("/live", "")
+        ]
+    assert within.pop("servers") == [{"url": "/live"}]
+    assert within == outside == tidewire.openapi()
 
 
 async def test_many_first_uses_at_once_start_it_once() -> None:
@@ -271,7 +296,7 @@ async def test_administrators_are_those_whom_the_settings_name() -> None:
 
 def test_create_app_reads_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSE_JWT_SECRET", SECRET)
-    assert create_app().title == "Tidewire"
+    assert "/api/sse" in {route.path for route in create_app().routes if isinstance(route, Route)}
 
 
 def test_nothing_runs_before_it_is_used() -> None:

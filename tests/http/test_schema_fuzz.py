@@ -46,7 +46,7 @@ METHODS: Final = {"get", "put", "post", "delete", "patch", "trace"}
 def described() -> dict[str, Any]:
     """The document, without what stands for every status that it does not name: beside that,
     no status would be undocumented."""
-    document: dict[str, Any] = json.loads(json.dumps(make_tidewire().app.openapi()))
+    document: dict[str, Any] = json.loads(json.dumps(make_tidewire().openapi()))
     for item in document["paths"].values():
         for operation in item.values():
             operation["responses"].pop("default", None)

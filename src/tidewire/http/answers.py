@@ -1,6 +1,9 @@
 """What the models of answers have in common."""
 
+from collections.abc import Mapping
+
 from pydantic import BaseModel, ConfigDict
+from starlette.responses import Response
 
 
 class Answer(BaseModel):
@@ -8,3 +11,10 @@ class Answer(BaseModel):
     before that."""
 
     model_config = ConfigDict(defer_build=True)
+
+    def response(
+        self, headers: Mapping[str, str] | None = None, *, exclude_unset: bool = False
+    ) -> Response:
+        """The answer as it is sent."""
+        body = self.model_dump_json(by_alias=True, exclude_unset=exclude_unset)
+        return Response(body, headers=headers, media_type="application/json")

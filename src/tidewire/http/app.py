@@ -1,32 +1,31 @@
 """The composition root: Tidewire as a router, as an application, and as a lifespan."""
 
-import os
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cached_property
-from typing import Final
+from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter, FastAPI
-from fastapi.telemetry import TelemetryConfig
-from starlette.exceptions import HTTPException
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import Route
 
+from tidewire.http.answering import Answering
 from tidewire.http.cors import Cors
-from tidewire.http.problems import exception_answer, problem_route
-from tidewire.http.routes.administration import add_administration_routes
-from tidewire.http.routes.clients import add_client_routes
-from tidewire.http.routes.debugger import add_debugger_routes
-from tidewire.http.routes.figures import add_figure_routes
-from tidewire.http.routes.module import add_module_route
-from tidewire.http.routes.probes import add_probe_routes
-from tidewire.http.routes.publishing import add_publishing_routes
-from tidewire.http.routes.reference import add_reference_route
-from tidewire.http.routes.streams import add_stream_routes
-from tidewire.http.routes.tokens import add_token_routes
+from tidewire.http.endpoints import Endpoint
+from tidewire.http.routes.administration import administration_endpoints
+from tidewire.http.routes.clients import client_endpoints
+from tidewire.http.routes.debugger import debugger_endpoints
+from tidewire.http.routes.figures import figure_endpoints
+from tidewire.http.routes.module import module_endpoints
+from tidewire.http.routes.probes import probe_endpoints
+from tidewire.http.routes.publishing import publishing_endpoints
+from tidewire.http.routes.reference import reference_endpoints
+from tidewire.http.routes.streams import stream_endpoints
+from tidewire.http.routes.tokens import token_endpoints
 from tidewire.http.service import Service
-from tidewire.version import __version__
 
-NO_TELEMETRY: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False}
+if TYPE_CHECKING:
+    from fastapi import APIRouter
 
 
 class Tidewire(Service):
@@ -40,41 +39,54 @@ class Tidewire(Service):
     """
 
     @cached_property
-    def router(self) -> APIRouter:
-        """All endpoints, for ``app.include_router``."""
-        router = APIRouter(route_class=problem_route(self.journal, measures=self.measures))
-        add_stream_routes(router, self)
-        add_publishing_routes(router, self)
-        add_token_routes(router, self)
-        add_administration_routes(router, self)
-        add_figure_routes(router, self)
-        add_client_routes(router, self)
-        add_probe_routes(router, self)
-        add_module_route(router, self)
-        add_debugger_routes(router, self)
-        return router
+    def router(self) -> "APIRouter":
+        """All endpoints, for ``app.include_router`` of FastAPI."""
+        # An application of its own does without.
+        from tidewire.http.router import make_router
+
+        return make_router(self._endpoints, self._answering)
 
     @cached_property
-    def app(self) -> FastAPI:
+    def app(self) -> Starlette:
         """An application of its own, to run or to mount. Mounted, it starts on first use; give
         `lifespan` to the outer application to stop it in order."""
-        app = FastAPI(
-            title="Tidewire",
-            version=__version__,
-            description="Realtime events that always arrive.",
+        reference = reference_endpoints(self.openapi)
+        answering = self._answering
+        return Starlette(
+            routes=[_route(endpoint, answering) for endpoint in (*self._endpoints, *reference)],
+            middleware=[Middleware(Cors, origins=self.gate.origins)],
+            exception_handlers={404: answering.unrouted, 405: answering.unrouted},
             lifespan=self.lifespan,
-            # Their assets would come from another host; there is a page of our own.
-            docs_url=None,
-            redoc_url=None,
-            exception_handlers={HTTPException: exception_answer(self.journal, self.measures)},
-            # Not included: there is nothing to add to them, and to find one takes half as long.
-            routes=self.router.routes,
-            # Whether anybody traces is looked for at each request, if it is not said here.
-            telemetry=None if _is_traced() else NO_TELEMETRY,
         )
-        add_reference_route(app, self)
-        app.add_middleware(Cors, origins=self.gate.origins)
-        return app
+
+    def openapi(self) -> dict[str, Any]:
+        """What the endpoints are, as OpenAPI 3.1 says it: the document at ``/openapi.json``. To
+        make it takes a fifth of a second; it is made once."""
+        return self._document
+
+    @cached_property
+    def _document(self) -> dict[str, Any]:
+        from tidewire.http.router import make_document
+
+        return make_document(self.router)
+
+    @cached_property
+    def _answering(self) -> Answering:
+        return Answering(self.journal, self.measures)
+
+    @cached_property
+    def _endpoints(self) -> tuple[Endpoint, ...]:
+        return (
+            *stream_endpoints(self),
+            *publishing_endpoints(self),
+            *token_endpoints(self),
+            *administration_endpoints(self),
+            *figure_endpoints(self),
+            *client_endpoints(self),
+            *probe_endpoints(self),
+            *module_endpoints(),
+            *debugger_endpoints(self),
+        )
 
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:
@@ -88,14 +100,14 @@ class Tidewire(Service):
             await self.stop()
 
 
-def _is_traced() -> bool:
-    # By the environment, or by code that has set an SDK up.
-    return "opentelemetry.sdk" in sys.modules or any(
-        name.startswith("OTEL_") for name in os.environ
-    )
+def _route(endpoint: Endpoint, answering: Answering) -> Route:
+    route = Route(endpoint.path, answering.app(endpoint), methods=endpoint.methods)
+    # Starlette adds HEAD to GET. There is no head of a stream without the stream.
+    route.methods = {*endpoint.methods}
+    return route
 
 
-def create_app() -> FastAPI:
+def create_app() -> Starlette:
     """The application by the settings in the environment, for ``uvicorn --factory``.
 
     Raises:

@@ -4,7 +4,8 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Self
 
-from fastapi import Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
 
 
 class Asset(NamedTuple):

@@ -1,8 +1,7 @@
 """Bodies of requests: read within their limit, and turned into events."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
@@ -94,36 +93,6 @@ def publish_schema() -> dict[str, Any]:
         "additionalProperties": False,
     }
     return {"oneOf": [event, batch]}
-
-
-def body_schema(schema: Callable[[], dict[str, Any]], *headers: dict[str, Any]) -> dict[str, Any]:
-    """A required JSON body, as FastAPI's ``openapi_extra`` takes it. Its schema is made when
-    somebody asks for the document. ``headers``: parameters beside it."""
-    # FastAPI says that it takes a dict, and only looks at its items.
-    return cast(dict[str, Any], _Described(schema, headers))
-
-
-class _Described(Mapping[str, Any]):
-    def __init__(
-        self, schema: Callable[[], dict[str, Any]], headers: Sequence[dict[str, Any]]
-    ) -> None:
-        self._schema = schema
-        self._headers = headers
-
-    @cached_property
-    def _described(self) -> dict[str, Any]:
-        content = {"application/json": {"schema": self._schema()}}
-        body = {"requestBody": {"required": True, "content": content}}
-        return {"parameters": list(self._headers), **body} if self._headers else body
-
-    def __getitem__(self, key: str) -> Any:
-        return self._described[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._described)
-
-    def __len__(self) -> int:
-        return len(self._described)
 
 
 async def read_body(request: "Request") -> bytes:

@@ -1,11 +1,11 @@
 """What requests may ask for in their query and headers, checked and turned into values."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, TypeVar, cast
 
-from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.requests import Request
 
 from tidewire.core.errors import InvalidEvent, InvalidParameter
 from tidewire.core.event import MAX_TYPE_LENGTH, check_type
@@ -20,20 +20,13 @@ Model = TypeVar("Model", bound=BaseModel)
 Label = Annotated[str | None, Field(max_length=MAX_LABEL_LENGTH)]
 
 
-def header_schema(name: str, description: str, **schema: Any) -> dict[str, Any]:
-    """A header that an endpoint reads by itself, as a parameter of OpenAPI."""
-    return {
-        "name": name,
-        "in": "header",
-        "required": False,
-        "schema": {"type": "string", **schema},
-        "description": description,
-    }
+class Parameters(BaseModel):
+    """What stands in a query or a path. What reads it is made for the first who asks."""
+
+    model_config = ConfigDict(populate_by_name=True, frozen=True, defer_build=True)
 
 
-class _Query(BaseModel):
-    model_config = ConfigDict(populate_by_name=True, frozen=True)
-
+class _Reading(Parameters):
     token: Annotated[str | None, Field(description="A token, where headers cannot be sent.")] = None
     types: Annotated[
         str | None, Field(description="Event types that are wanted, comma-separated; none = all.")
@@ -80,7 +73,7 @@ class _Query(BaseModel):
         return parse_since(text) if text else default
 
 
-class StreamQuery(_Query):
+class StreamQuery(_Reading):
     """What ``GET /api/sse`` takes."""
 
     named: Annotated[
@@ -89,7 +82,7 @@ class StreamQuery(_Query):
     ] = "1"
 
 
-class PollQuery(_Query):
+class PollQuery(_Reading):
     """What ``GET /api/realtime/polling`` takes."""
 
     limit: Annotated[int, Field(ge=1, le=500, description="Events at most.")] = 20
@@ -112,16 +105,30 @@ class PollQuery(_Query):
 
 
 def read_query(request: Request, model: type[Model]) -> Model:
-    """A query, as FastAPI reads it.
+    """A query, by its model. What it does not name is passed over; of a parameter that is given
+    twice the last counts, where `check_names` does not refuse that.
 
     Raises:
         InvalidParameter: a value is not of its form.
     """
-    if not request.scope["query_string"]:
-        # Models of queries are frozen: all who ask for nothing may share one.
-        return cast(Model, _empty(model))
+    if request.scope["query_string"]:
+        return _read(lambda: model.model_validate(dict(request.query_params)))
+    # They are frozen: all who ask for nothing may share one.
+    return _read(lambda: cast(Model, _empty(model)))
+
+
+def read_path(request: Request, model: type[Model]) -> Model:
+    """What stands in a path, by its model.
+
+    Raises:
+        InvalidParameter: a value is not of its form.
+    """
+    return _read(lambda: model.model_validate(request.path_params))
+
+
+def _read(make: Callable[[], Model]) -> Model:
     try:
-        return model.model_validate(dict(request.query_params))
+        return make()
     except ValidationError as error:
         raise wrong_parameter(error.errors()) from None
 

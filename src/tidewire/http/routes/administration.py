@@ -1,27 +1,19 @@
 """What administrators do to credentials."""
 
-from fastapi import APIRouter, Request, Response
+from collections.abc import Iterator
+
+from starlette.requests import Request
+from starlette.responses import Response
 
 from tidewire.core.errors import InvalidEvent
-from tidewire.http.bodies import RevokeBody, body_schema, parse_model, read_body
-from tidewire.http.problems import problem_responses
+from tidewire.http.bodies import RevokeBody, parse_model, read_body
+from tidewire.http.endpoints import Endpoint, Operation
 from tidewire.http.service import Service
 
 
-def add_administration_routes(router: APIRouter, service: Service) -> None:
-    """Adds ``/api/auth/revoke``."""
+def administration_endpoints(service: Service) -> Iterator[Endpoint]:
+    """``/api/auth/revoke``."""
 
-    @router.post(
-        "/api/auth/revoke",
-        summary="Revoke a token, or all that a user holds",
-        status_code=204,
-        responses={
-            202: {"description": "Known here, and on other nodes once the log is back."},
-            **problem_responses(413, 422),
-        },
-        openapi_extra=body_schema(RevokeBody.model_json_schema),
-        tags=["administration"],
-    )
     async def revoke(request: Request) -> Response:
         identity = await service.access.administrator(request)
         asked = parse_model(RevokeBody, await read_body(request))
@@ -31,3 +23,17 @@ def add_administration_routes(router: APIRouter, service: Service) -> None:
         everywhere = await service.revoke(token_id=asked.jti, user_id=asked.user_id)
         # 202: this node knows; the others will when the log is back.
         return Response(status_code=204 if everywhere else 202)
+
+    yield Endpoint(
+        "/api/auth/revoke",
+        revoke,
+        methods=("POST",),
+        operation=Operation(
+            "Revoke a token, or all that a user holds",
+            tag="administration",
+            status=204,
+            answers={202: {"description": "Known here, and on other nodes once the log is back."}},
+            problems=(413, 422),
+            body=RevokeBody.model_json_schema,
+        ),
+    )

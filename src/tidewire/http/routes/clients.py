@@ -1,27 +1,28 @@
 """What administrators see of clients and events: who is there, what became of them, and why
 somebody got an event or did not."""
 
-from collections.abc import Callable
-from typing import Annotated, Any, Literal, TypeVar
+from collections.abc import Iterator
+from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import Field
+from starlette.requests import Request
+from starlette.responses import Response
 
 from tidewire.core.event import check_type
 from tidewire.core.position import parse_since
 from tidewire.http.answers import Answer
-from tidewire.http.problems import problem_responses
+from tidewire.http.endpoints import Endpoint, Operation
+from tidewire.http.params import Parameters, read_path, read_query
 from tidewire.http.service import Service
 
-MAX_NAME = 256
+MAX_NAME: Final = 256
 
-Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
-
+UNCACHED: Final = {"cache-control": "no-store"}
 
 Name = Annotated[str | None, Field(max_length=MAX_NAME)]
 
 
-class ClientsQuery(BaseModel):
+class ClientsQuery(Parameters):
     """Which clients are asked for."""
 
     user: Name = None
@@ -33,7 +34,7 @@ class ClientsQuery(BaseModel):
     ] = ""
 
 
-class EventsQuery(BaseModel):
+class EventsQuery(Parameters):
     """Which events are asked for."""
 
     since: Annotated[
@@ -43,11 +44,17 @@ class EventsQuery(BaseModel):
     type: Name = None
 
 
-class ExplainQuery(BaseModel):
+class ExplainQuery(Parameters):
     """Which event, and for whom."""
 
     event: Annotated[str, Field(max_length=MAX_NAME, description="The event's id.")]
     user: Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
+
+
+class ClientPath(Parameters):
+    """Which client is asked for."""
+
+    client_id: Annotated[str, Field(max_length=64)]
 
 
 class ClientAnswer(Answer):
@@ -124,67 +131,80 @@ class ExplainAnswer(Answer):
     missing: list[str]
 
 
-def add_client_routes(router: APIRouter, service: Service) -> None:
-    """Adds ``/api/realtime/clients``, ``/events`` and ``/explain``."""
+def client_endpoints(service: Service) -> Iterator[Endpoint]:
+    """``/api/realtime/clients``, ``/events`` and ``/explain``."""
 
-    async def admit(request: Request, response: Response) -> None:
+    def described(summary: str, answer: type[Answer], **rest: Any) -> Operation:
+        return Operation(summary, tag="administration", answer=answer, **rest)
+
+    async def clients(request: Request) -> Response:
+        query = read_query(request, ClientsQuery)
         await service.access.administrator(request)
-        response.headers["Cache-Control"] = "no-store"
-
-    def get(
-        path: str, summary: str, answer: type[Answer], *statuses: int
-    ) -> Callable[[Endpoint], Endpoint]:
-        """Adds an endpoint below ``/api/realtime``. ``statuses``: of its own problems."""
-        return router.get(
-            f"/api/realtime{path}",
-            summary=summary,
-            response_model=answer,
-            responses=problem_responses(*statuses),
-            tags=["administration"],
-        )
-
-    @get("/clients", "Who is connected, to whichever node", ClientsAnswer)
-    async def clients(
-        request: Request, response: Response, query: Annotated[ClientsQuery, Query()]
-    ) -> dict[str, Any]:
-        await admit(request, response)
-        return await service.clients(
+        found = await service.clients(
             user=query.user,
             state=query.state,
             transport=query.transport,
             after=query.after,
             limit=query.limit,
         )
+        return ClientsAnswer.model_validate(found).response(UNCACHED)
 
-    @get("/clients/{client_id}", "One client, and what became of it", TimelineAnswer, 404)
-    async def client(
-        request: Request, response: Response, client_id: Annotated[str, Path(max_length=64)]
-    ) -> dict[str, Any]:
-        await admit(request, response)
-        return await service.client(client_id)
-
-    @get(
-        "/events",
-        "Events with their targets: the newest, or those after a place",
-        EventsAnswer,
-        422,
+    yield Endpoint(
+        "/api/realtime/clients",
+        clients,
+        operation=described(
+            "Who is connected, to whichever node", ClientsAnswer, query=ClientsQuery
+        ),
     )
-    async def events(
-        request: Request, response: Response, query: Annotated[EventsQuery, Query()]
-    ) -> dict[str, Any]:
-        await admit(request, response)
+
+    async def client(request: Request) -> Response:
+        path = read_path(request, ClientPath)
+        await service.access.administrator(request)
+        found = await service.client(path.client_id)
+        return TimelineAnswer.model_validate(found).response(UNCACHED)
+
+    yield Endpoint(
+        "/api/realtime/clients/{client_id}",
+        client,
+        operation=described(
+            "One client, and what became of it", TimelineAnswer, path=ClientPath, problems=(404,)
+        ),
+    )
+
+    async def events(request: Request) -> Response:
+        query = read_query(request, EventsQuery)
+        await service.access.administrator(request)
         from tidewire.http import oversight
 
-        return await oversight.events(
+        found = await oversight.events(
             await service.start(),
             parse_since(query.since) if query.since else None,
             limit=query.limit,
             type_=check_type(query.type) if query.type else None,
         )
+        return EventsAnswer.model_validate(found).response(UNCACHED)
 
-    @get("/explain", "Why a user got an event, or did not", ExplainAnswer)
-    async def explain(
-        request: Request, response: Response, query: Annotated[ExplainQuery, Query()]
-    ) -> dict[str, Any]:
-        await admit(request, response)
-        return await service.explain(query.event, query.user)
+    yield Endpoint(
+        "/api/realtime/events",
+        events,
+        operation=described(
+            "Events with their targets: the newest, or those after a place",
+            EventsAnswer,
+            query=EventsQuery,
+            problems=(422,),
+        ),
+    )
+
+    async def explain(request: Request) -> Response:
+        query = read_query(request, ExplainQuery)
+        await service.access.administrator(request)
+        found = await service.explain(query.event, query.user)
+        return ExplainAnswer.model_validate(found).response(UNCACHED)
+
+    yield Endpoint(
+        "/api/realtime/explain",
+        explain,
+        operation=described(
+            "Why a user got an event, or did not", ExplainAnswer, query=ExplainQuery
+        ),
+    )

@@ -1,15 +1,16 @@
 """The debugger: a page for those who develop or run this server, and the files it is made of."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Final
 
-from fastapi import APIRouter, Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
 
 from tidewire.core.errors import Forbidden, NotFound
 from tidewire.http.assets import Asset
-from tidewire.http.problems import problem_route
+from tidewire.http.endpoints import Endpoint
 from tidewire.http.service import Service
 
 FOLDER: Final = Path(__file__).parent.parent / "debugger"
@@ -49,12 +50,11 @@ HEADERS: Final = {
 CREDENTIALS: Final = frozenset({"authorization", "cookie"})
 
 
-def add_debugger_routes(router: APIRouter, service: Service) -> None:
-    """Adds ``/debug/sse``, for administrators, and in development mode for this machine."""
+def debugger_endpoints(service: Service) -> Iterator[Endpoint]:
+    """``/debug/sse``, for administrators, and in development mode for this machine."""
 
     # Once, and not before somebody asks: most servers are started to do something else.
     read = cache(lambda: _read(development=service.dev))
-    route_class = problem_route(service.journal, straight=True)
 
     async def page(request: Request) -> Response:
         await _check_allowed(request, service)
@@ -73,16 +73,8 @@ def add_debugger_routes(router: APIRouter, service: Service) -> None:
             raise NotFound(f"There is nothing at {request.url.path}.")
         return found.answer(request, {**HEADERS, "cache-control": "private, no-cache"})
 
-    for path, endpoint in (("/debug/sse", page), ("/debug/sse/{path:path}", file)):
-        router.add_api_route(
-            path,
-            endpoint,
-            methods=["GET", "HEAD"],
-            response_class=Response,
-            # For eyes, and nothing to call.
-            include_in_schema=False,
-            route_class_override=route_class,
-        )
+    for path, handle in (("/debug/sse", page), ("/debug/sse/{path:path}", file)):
+        yield Endpoint(path, handle, methods=("GET", "HEAD"), is_counted=False)
 
 
 def _read(*, development: bool) -> Mapping[str, Asset]:

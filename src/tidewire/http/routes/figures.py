@@ -1,18 +1,29 @@
 """How this node is, and how all of them are; what administrators do to connections and events."""
 
 import hmac
+from collections.abc import Iterator
 from typing import Any, Final
 
-from fastapi import APIRouter, Request, Response
 from pydantic import Field
+from starlette.requests import Request
+from starlette.responses import Response
 
 from tidewire.core.errors import InvalidEvent, NotFound
 from tidewire.http.answers import Answer
-from tidewire.http.bodies import ActionBody, body_schema, parse_model, read_body
-from tidewire.http.problems import problem_responses
+from tidewire.http.bodies import ActionBody, parse_model, read_body
+from tidewire.http.endpoints import Endpoint, Operation
+from tidewire.http.params import Parameters, read_query
 from tidewire.http.service import Service
 
 BEARER: Final = "bearer "
+
+UNCACHED: Final = {"cache-control": "no-store"}
+
+
+class HealthQuery(Parameters):
+    """How much is asked for."""
+
+    details: bool = False
 
 
 class ConnectionFigures(Answer):
@@ -76,58 +87,56 @@ class ActionAnswer(Answer):
     timestamp: int
 
 
-def add_figure_routes(router: APIRouter, service: Service) -> None:
-    """Adds ``/api/sse/health``, ``/api/realtime/monitor`` and ``/metrics``."""
+def figure_endpoints(service: Service) -> Iterator[Endpoint]:
+    """``/api/sse/health``, ``/api/realtime/monitor`` and ``/metrics``."""
 
-    @router.get(
-        "/api/sse/health",
-        summary="How this node is",
-        response_model=HealthAnswer,
-        response_model_exclude_unset=True,
-        responses=problem_responses(),
-        tags=["health"],
-    )
-    async def health(request: Request, response: Response, details: bool = False) -> HealthAnswer:
-        response.headers["Cache-Control"] = "no-store"
+    async def health(request: Request) -> Response:
+        details = read_query(request, HealthQuery).details
         if details:
             await service.access.administrator(request)
-        return HealthAnswer(**await service.health(details=details))
+        found = HealthAnswer(**await service.health(details=details))
+        return found.response(UNCACHED, exclude_unset=True)
 
-    @router.post(
+    yield Endpoint(
         "/api/sse/health",
-        summary="Do something about connections or events, on whichever node they are",
-        response_model=ActionAnswer,
-        responses=problem_responses(404, 413, 422),
-        openapi_extra=body_schema(ActionBody.model_json_schema),
-        tags=["health"],
+        health,
+        operation=Operation(
+            "How this node is", tag="health", answer=HealthAnswer, query=HealthQuery
+        ),
     )
-    async def act(request: Request) -> ActionAnswer:
+
+    async def act(request: Request) -> Response:
         await service.access.administrator(request)
         asked = parse_model(ActionBody, await read_body(request))
         result = await _carry_out(service, asked)
-        return ActionAnswer(
+        answer = ActionAnswer(
             success=True, action=asked.action, result=result, timestamp=service.clock.now()
         )
+        return answer.response()
 
-    @router.get(
-        "/api/realtime/monitor",
-        summary="All nodes",
-        response_model=MonitorAnswer,
-        responses=problem_responses(),
-        tags=["health"],
+    yield Endpoint(
+        "/api/sse/health",
+        act,
+        methods=("POST",),
+        operation=Operation(
+            "Do something about connections or events, on whichever node they are",
+            tag="health",
+            answer=ActionAnswer,
+            problems=(404, 413, 422),
+            body=ActionBody.model_json_schema,
+        ),
     )
-    async def monitor(request: Request, response: Response) -> MonitorAnswer:
+
+    async def monitor(request: Request) -> Response:
         await service.access.administrator(request)
-        response.headers["Cache-Control"] = "no-store"
-        return MonitorAnswer(**await service.stats())
+        return MonitorAnswer(**await service.stats()).response(UNCACHED)
 
-    @router.get(
-        "/metrics",
-        summary="All nodes, for Prometheus",
-        response_class=Response,
-        responses={200: {"content": {"text/plain": {}}}, **problem_responses()},
-        tags=["health"],
+    yield Endpoint(
+        "/api/realtime/monitor",
+        monitor,
+        operation=Operation("All nodes", tag="health", answer=MonitorAnswer),
     )
+
     async def prometheus(request: Request) -> Response:
         if not _may_scrape(request, service):
             await service.access.administrator(request)
@@ -139,10 +148,18 @@ def add_figure_routes(router: APIRouter, service: Service) -> None:
 
         log = await oversight.log_figures(node)
         return Response(
-            metrics.render(nodes, here, log),
-            media_type=metrics.CONTENT_TYPE,
-            headers={"cache-control": "no-store"},
+            metrics.render(nodes, here, log), media_type=metrics.CONTENT_TYPE, headers=UNCACHED
         )
+
+    yield Endpoint(
+        "/metrics",
+        prometheus,
+        operation=Operation(
+            "All nodes, for Prometheus",
+            tag="health",
+            answers={200: {"content": {"text/plain": {}}}},
+        ),
+    )
 
 
 async def _carry_out(service: Service, asked: ActionBody) -> dict[str, Any]:

@@ -1,10 +1,13 @@
 """Probes for whatever runs the process."""
 
-from fastapi import APIRouter
+from collections.abc import Iterator
+
+from starlette.requests import Request
+from starlette.responses import Response
 
 from tidewire.core.errors import Draining, Unavailable
 from tidewire.http.answers import Answer
-from tidewire.http.problems import problem_responses, problem_route
+from tidewire.http.endpoints import Endpoint, Operation
 from tidewire.http.service import Service
 
 
@@ -14,36 +17,24 @@ class ProbeAnswer(Answer):
     status: str
 
 
-def add_probe_routes(router: APIRouter, service: Service) -> None:
-    """Adds ``/livez`` and ``/readyz``."""
+def probe_endpoints(service: Service) -> Iterator[Endpoint]:
+    """``/livez`` and ``/readyz``."""
 
-    async def livez() -> ProbeAnswer:
-        return ProbeAnswer(status="alive")
+    async def livez(request: Request) -> Response:
+        return ProbeAnswer(status="alive").response()
 
-    async def readyz() -> ProbeAnswer:
+    async def readyz(request: Request) -> Response:
         await service.start()
         if service.vitals.draining:
             raise Draining("This server is going down.")
         if not service.vitals.ready:
             raise Unavailable("This node does not hear its log, or has no room to wait for it.")
-        return ProbeAnswer(status="degraded" if service.vitals.degraded else "ready")
+        return ProbeAnswer(status="degraded" if service.vitals.degraded else "ready").response()
 
     # What asks them asks about the server, every few seconds: it is no request of a client.
-    uncounted = problem_route(service.journal)
-    router.add_api_route(
-        "/livez",
-        livez,
-        methods=["GET"],
-        summary="Whether the process runs",
-        tags=["probes"],
-        route_class_override=uncounted,
-    )
-    router.add_api_route(
-        "/readyz",
-        readyz,
-        methods=["GET"],
-        summary="Whether this node accepts and delivers",
-        responses=problem_responses(),
-        tags=["probes"],
-        route_class_override=uncounted,
-    )
+    for path, handle, summary, problems in (
+        ("/livez", livez, "Whether the process runs", None),
+        ("/readyz", readyz, "Whether this node accepts and delivers", ()),
+    ):
+        operation = Operation(summary, tag="probes", answer=ProbeAnswer, problems=problems)
+        yield Endpoint(path, handle, operation=operation, is_counted=False)

@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import Final
 
-from fastapi import APIRouter, Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
 
 from tidewire.core.errors import InvalidEvent, InvalidParameter
 from tidewire.core.event import KNOWN_TYPES, Event, encode_json
@@ -14,14 +16,12 @@ from tidewire.core.target import EVERYONE, Identity, Target
 from tidewire.http.answers import Answer
 from tidewire.http.bodies import (
     TestBody,
-    body_schema,
     parse_events,
     parse_model,
     publish_schema,
     read_body,
 )
-from tidewire.http.params import header_schema
-from tidewire.http.problems import problem_responses, problem_route
+from tidewire.http.endpoints import Endpoint, Operation, header
 from tidewire.http.service import Service
 
 MAX_KEY_BYTES: Final = 255
@@ -46,8 +46,8 @@ class Tested(Answer):
     hint: str | None = None
 
 
-def add_publishing_routes(router: APIRouter, service: Service) -> None:
-    """Adds ``/api/realtime/publish`` and ``/api/realtime/test``."""
+def publishing_endpoints(service: Service) -> Iterator[Endpoint]:
+    """``/api/realtime/publish`` and ``/api/realtime/test``."""
 
     async def publish(request: Request) -> Response:
         identity = await service.authenticate(request)
@@ -64,45 +64,34 @@ def add_publishing_routes(router: APIRouter, service: Service) -> None:
             media_type="application/json",
         )
 
-    router.add_api_route(
+    yield Endpoint(
         "/api/realtime/publish",
         publish,
-        methods=["POST"],
-        summary="Publish one event, or several",
-        # To describe it: what is encoded already is not read again.
-        response_model=Published,
-        responses={
-            202: {
-                "description": "Accepted, and lost if this node dies before the log is back.",
-                "model": Published,
+        methods=("POST",),
+        operation=Operation(
+            "Publish one event, or several",
+            tag="publishing",
+            answer=Published,
+            answers={
+                202: {
+                    "description": "Accepted, and lost if this node dies before the log is back.",
+                    "model": Published,
+                },
             },
-            **problem_responses(413, 422),
-        },
-        openapi_extra=body_schema(
-            publish_schema,
-            header_schema(
-                "Idempotency-Key",
-                "The same again within ten minutes, with the same body: the same ids.",
-                minLength=1,
-                maxLength=MAX_KEY_BYTES,
+            problems=(413, 422),
+            headers=(
+                header(
+                    "Idempotency-Key",
+                    "The same again within ten minutes, with the same body: the same ids.",
+                    minLength=1,
+                    maxLength=MAX_KEY_BYTES,
+                ),
             ),
-        ),
-        tags=["publishing"],
-        route_class_override=problem_route(
-            service.journal, measures=service.measures, straight=True
+            body=publish_schema,
         ),
     )
 
-    @router.post(
-        "/api/realtime/test",
-        summary="Publish something to see it arrive",
-        response_model=Tested,
-        response_model_exclude_unset=True,
-        responses=problem_responses(413, 422),
-        openapi_extra=body_schema(TestBody.model_json_schema),
-        tags=["publishing"],
-    )
-    async def test(request: Request) -> Tested:
+    async def test(request: Request) -> Response:
         identity = await service.authenticate(request)
         await service.gate.spend(request, "publish", identity)
         asked = parse_model(TestBody, await read_body(request))
@@ -118,7 +107,7 @@ def add_publishing_routes(router: APIRouter, service: Service) -> None:
         event = Event(asked.type, data, priority=asked.priority, target=_target(asked, value))
         event_id = await service.publish(event)
         hint = _hint(asked.type)
-        return Tested(
+        answer = Tested(
             success=True,
             eventId=event_id,
             type=asked.type,
@@ -127,6 +116,20 @@ def add_publishing_routes(router: APIRouter, service: Service) -> None:
             timestamp=Position.parse(event_id).ms,
             **({} if hint is None else {"hint": hint}),
         )
+        return answer.response(exclude_unset=True)
+
+    yield Endpoint(
+        "/api/realtime/test",
+        test,
+        methods=("POST",),
+        operation=Operation(
+            "Publish something to see it arrive",
+            tag="publishing",
+            answer=Tested,
+            problems=(413, 422),
+            body=TestBody.model_json_schema,
+        ),
+    )
 
 
 def _target(asked: TestBody, value: str | None) -> Target:

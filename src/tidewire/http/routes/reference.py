@@ -1,24 +1,30 @@
-"""The page that describes the endpoints, for eyes; for programs there is ``/openapi.json``."""
+"""What describes the endpoints: a document for programs, and a page for eyes."""
 
+import asyncio
 from base64 import b64encode
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Callable, Iterator
+from functools import cache, lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from fastapi import FastAPI, Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
 
 from tidewire.core import errors
 from tidewire.core.errors import ConfigurationError, TidewireError
+from tidewire.core.event import encode_json
 from tidewire.http import problems
 from tidewire.http.assets import Asset
-from tidewire.http.problems import Problem, problem_route
-from tidewire.http.service import Service
+from tidewire.http.endpoints import Endpoint, Json
+from tidewire.http.problems import Problem
 
 FOLDER: Final = Path(__file__).parent.parent
 STYLES: Final = (FOLDER / "debugger" / "theme.css", FOLDER / "reference" / "page.css")
 """The colours and sizes are those of the other page that we have."""
+
+MAX_PREFIXES: Final = 8
+"""Below how many paths one application may be mounted, and have a document for each."""
 
 
 class Reference(NamedTuple):
@@ -28,25 +34,31 @@ class Reference(NamedTuple):
     headers: dict[str, str]
 
 
-def add_reference_route(app: FastAPI, service: Service) -> None:
-    """Adds ``/docs``, for anyone. To an application of our own only: that of somebody else has
-    a document of its own, with our endpoints in it."""
-    # Once, and not before somebody asks: most servers are started to do something else.
-    made = cache(lambda: _make(app))
+def reference_endpoints(document: Callable[[], Json]) -> Iterator[Endpoint]:
+    """``/openapi.json`` and ``/docs``, for anyone. For an application of our own only: that of
+    somebody else has a document of its own, with our endpoints in it."""
+
+    @lru_cache(MAX_PREFIXES)
+    def describe(prefix: str) -> Asset:
+        servers = {"servers": [{"url": prefix}]} if prefix else {}
+        return Asset.of(encode_json({**document(), **servers}), "application/json")
+
+    page = cache(lambda: _page(document()))
+
+    # Both are made once, and not before somebody asks: most servers are started to do something
+    # else. To make them takes a while, and streams do not wait for it.
+
+    async def openapi(request: Request) -> Response:
+        prefix = request.scope.get("root_path", "").rstrip("/")
+        made = await asyncio.to_thread(describe, prefix)
+        return made.answer(request, {"cache-control": "no-cache"})
 
     async def reference(request: Request) -> Response:
-        page, headers = made()
-        return page.answer(request, headers)
+        made, headers = await asyncio.to_thread(page)
+        return made.answer(request, headers)
 
-    app.router.add_api_route(
-        "/docs",
-        reference,
-        methods=["GET", "HEAD"],
-        response_class=Response,
-        # For eyes, and nothing to call.
-        include_in_schema=False,
-        route_class_override=problem_route(service.journal, straight=True),
-    )
+    for path, handle in (("/openapi.json", openapi), ("/docs", reference)):
+        yield Endpoint(path, handle, methods=("GET", "HEAD"), is_counted=False)
 
 
 def codes() -> list[type[TidewireError]]:
@@ -69,12 +81,12 @@ def _all(error: type[TidewireError]) -> Iterator[type[TidewireError]]:
         yield from _all(under)
 
 
-def _make(app: FastAPI) -> Reference:
+def _page(document: Json) -> Reference:
     # Only who asks for it needs it.
     from tidewire.http.reference.page import page
 
     style = "\n".join(path.read_text("utf-8") for path in STYLES)
-    body = page(app.openapi(), Problem.model_json_schema(), codes(), style).encode()
+    body = page(document, Problem.model_json_schema(), codes(), style).encode()
     digest = b64encode(sha256(style.encode()).digest()).decode()
     rules = (
         "default-src 'none'",

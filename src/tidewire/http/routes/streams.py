@@ -1,32 +1,31 @@
 """Reading: streams, polls and the cursor between them."""
 
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query, Request, Response
 from pydantic import ConfigDict, Field
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from tidewire.core.errors import TidewireError
 from tidewire.core.event import Priority
 from tidewire.core.log import GapReason
 from tidewire.core.position import Cursor, Edge
+from tidewire.http.answering import Deferred, note_answer
 from tidewire.http.answers import Answer
+from tidewire.http.endpoints import Endpoint, Operation, header
 from tidewire.http.extensions import DRAIN_EXTENSION
-from tidewire.http.params import PollQuery, StreamQuery, check_names, header_schema
-from tidewire.http.problems import Later, note_answer, problem_responses, problem_route
+from tidewire.http.params import PollQuery, StreamQuery, check_names, read_query
 from tidewire.http.service import Service
 from tidewire.transports.asgi import refuse
 from tidewire.transports.polling import PollRequest
 from tidewire.transports.sse import StreamRequest
 
-FASTAPI_REQUEST_STACK = "fastapi_inner_astack"
-"""In the scope: what FastAPI closes only after the answer was sent."""
-
-FIVE_MINUTES_MS = 300_000
+FIVE_MINUTES_MS: Final = 300_000
 """Where a poll starts that does not say where."""
 
-
-STREAM_ITEM: dict[str, Any] = {
+STREAM_ITEM: Final[dict[str, Any]] = {
     "type": "object",
     "properties": {
         "event": {"type": "string"},
@@ -38,10 +37,7 @@ STREAM_ITEM: dict[str, Any] = {
 }
 """One block of a stream, as OpenAPI 3.2 describes them and FastAPI does already in 3.1."""
 
-
-RESUMING: dict[str, Any] = {
-    "parameters": [header_schema("Last-Event-ID", "The cursor of what was seen last.")]
-}
+RESUMING: Final = (header("Last-Event-ID", "The cursor of what was seen last."),)
 
 
 class CursorAnswer(Answer):
@@ -109,41 +105,16 @@ class Polled(Answer):
     meta: PollMeta
 
 
-class Deferred(Later):
-    """An answer that may take long, given after everything that the request holds was let go:
-    a dependency with a database session, that somebody put before our routes, would otherwise
-    keep its connection as long as the stream is open or the poll is held."""
-
-    def __init__(self, answer: ASGIApp, *, is_timed: bool = True) -> None:
-        self.is_timed = is_timed
-        # Not what a response makes of a body: there is none yet.
-        self.background = None
-        self.raw_headers = []
-        self._answer = answer
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        held = scope.get(FASTAPI_REQUEST_STACK)
-        if held is not None:
-            await held.aclose()
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                self.on_start(message["status"])
-                message = {**message, "headers": [*message["headers"], *self.raw_headers]}
-            await send(message)
-
-        await self._answer(scope, receive, send_with_headers)
-
-
-def add_stream_routes(router: APIRouter, service: Service) -> None:
-    """Adds ``/api/sse``, its alias, polling and the cursor."""
+def stream_endpoints(service: Service) -> Iterator[Endpoint]:
+    """``/api/sse``, its alias, polling and the cursor."""
 
     def tell_of_shutdown(request: Request) -> None:
         register = request.scope.get("extensions", {}).get(DRAIN_EXTENSION)
         if register is not None:
             register(service.drain)
 
-    async def sse(request: Request, query: Annotated[StreamQuery, Query()]) -> Response:
+    async def sse(request: Request) -> Response:
+        query = read_query(request, StreamQuery)
         check_names(request, StreamQuery)
         identity = await service.authenticate(request)
         asked = StreamRequest(
@@ -165,30 +136,24 @@ def add_stream_routes(router: APIRouter, service: Service) -> None:
         tell_of_shutdown(request)
         return Deferred(stream)
 
-    stream_responses = {
-        200: {
-            "description": "A stream of events that does not end.",
-            "content": {"text/event-stream": {"itemSchema": STREAM_ITEM}},
+    streamed = Operation(
+        "Open a stream of events",
+        tag="events",
+        answers={
+            200: {
+                "description": "A stream of events that does not end.",
+                "content": {"text/event-stream": {"itemSchema": STREAM_ITEM}},
+            }
         },
-        **problem_responses(),
-    }
-    for path, shown in (("/api/sse", True), ("/api/realtime/sse", False)):
-        router.add_api_route(
-            path,
-            sse,
-            methods=["GET"],
-            summary="Open a stream of events",
-            responses=stream_responses,
-            response_class=Response,
-            include_in_schema=shown,
-            openapi_extra=RESUMING,
-            tags=["events"],
-            route_class_override=problem_route(
-                service.journal, measures=service.measures, straight=True, reads=StreamQuery
-            ),
-        )
+        query=StreamQuery,
+        headers=RESUMING,
+    )
+    yield Endpoint("/api/sse", sse, operation=streamed)
+    # The same, by the name that goes with polling.
+    yield Endpoint("/api/realtime/sse", sse)
 
-    async def polling(request: Request, query: Annotated[PollQuery, Query()]) -> Response:
+    async def polling(request: Request) -> Response:
+        query = read_query(request, PollQuery)
         check_names(request, PollQuery)
         identity = await service.authenticate(request)
         asked = PollRequest(
@@ -218,31 +183,22 @@ def add_stream_routes(router: APIRouter, service: Service) -> None:
         # How long somebody waits for an event is no matter of the server's.
         return Deferred(answer, is_timed=not asked.wait)
 
-    router.add_api_route(
+    yield Endpoint(
         "/api/realtime/polling",
         polling,
-        methods=["GET"],
-        summary="Ask for events",
-        # To describe it: what is encoded already is not read again.
-        response_model=Polled,
-        responses=problem_responses(),
-        openapi_extra=RESUMING,
-        tags=["events"],
-        route_class_override=problem_route(
-            service.journal, measures=service.measures, straight=True, reads=PollQuery
+        operation=Operation(
+            "Ask for events", tag="events", answer=Polled, query=PollQuery, headers=RESUMING
         ),
     )
 
-    @router.get(
-        "/api/realtime/cursor",
-        summary="Where the log stands",
-        response_model=CursorAnswer,
-        responses=problem_responses(),
-        tags=["events"],
-    )
-    async def cursor(request: Request, response: Response) -> CursorAnswer:
+    async def cursor(request: Request) -> Response:
         await service.authenticate(request)
         head = await service.cursor()
-        response.headers["Tidewire-Cursor"] = head
-        response.headers["Cache-Control"] = "no-store"
-        return CursorAnswer(cursor=head)
+        headers = {"tidewire-cursor": head, "cache-control": "no-store"}
+        return CursorAnswer(cursor=head).response(headers)
+
+    yield Endpoint(
+        "/api/realtime/cursor",
+        cursor,
+        operation=Operation("Where the log stands", tag="events", answer=CursorAnswer),
+    )

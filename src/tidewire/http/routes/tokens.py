@@ -1,10 +1,13 @@
 """Tokens for streams: getting one, and extending an open stream by one."""
 
-from fastapi import APIRouter, Request, Response
+from collections.abc import Iterator
+
+from starlette.requests import Request
+from starlette.responses import Response
 
 from tidewire.http.answers import Answer
-from tidewire.http.bodies import RefreshBody, body_schema, parse_model, read_body
-from tidewire.http.problems import problem_responses
+from tidewire.http.bodies import RefreshBody, parse_model, read_body
+from tidewire.http.endpoints import Endpoint, Operation
 from tidewire.http.service import Service
 
 
@@ -34,23 +37,15 @@ class RefreshAnswer(Answer):
     fence: str
 
 
-def add_token_routes(router: APIRouter, service: Service) -> None:
-    """Adds ``/api/auth/sse-token`` and its refresh."""
+def token_endpoints(service: Service) -> Iterator[Endpoint]:
+    """``/api/auth/sse-token`` and its refresh."""
 
-    @router.get(
-        "/api/auth/sse-token",
-        summary="Get a token for streams",
-        response_model=TokenAnswer,
-        responses=problem_responses(501),
-        tags=["authentication"],
-    )
-    async def sse_token(request: Request, response: Response) -> TokenAnswer:
+    async def sse_token(request: Request) -> Response:
         identity = await service.authenticate(request)
         await service.gate.spend(request, "token", identity)
         issued = service.access.issue_token(identity)
-        response.headers["Cache-Control"] = "no-store"
         roles = sorted(identity.roles)
-        return TokenAnswer(
+        answer = TokenAnswer(
             token=issued.token,
             expiresAt=issued.expires_at,
             refreshAfter=issued.refresh_after,
@@ -61,18 +56,32 @@ def add_token_routes(router: APIRouter, service: Service) -> None:
                 permissions=sorted(identity.permissions),
             ),
         )
+        return answer.response({"cache-control": "no-store"})
 
-    @router.post(
-        "/api/auth/sse-token/refresh",
-        summary="Extend an open stream by a new token",
-        response_model=RefreshAnswer,
-        responses=problem_responses(404, 413, 422),
-        openapi_extra=body_schema(RefreshBody.model_json_schema),
-        tags=["authentication"],
+    yield Endpoint(
+        "/api/auth/sse-token",
+        sse_token,
+        operation=Operation(
+            "Get a token for streams", tag="authentication", answer=TokenAnswer, problems=(501,)
+        ),
     )
-    async def refresh(request: Request) -> RefreshAnswer:
+
+    async def refresh(request: Request) -> Response:
         identity = await service.authenticate(request)
         await service.gate.spend(request, "token", identity)
         asked = parse_model(RefreshBody, await read_body(request))
         expires_at, fence = await service.refresh(asked.client_id, service.access.confirm(identity))
-        return RefreshAnswer(expiresAt=expires_at, fence=fence)
+        return RefreshAnswer(expiresAt=expires_at, fence=fence).response()
+
+    yield Endpoint(
+        "/api/auth/sse-token/refresh",
+        refresh,
+        methods=("POST",),
+        operation=Operation(
+            "Extend an open stream by a new token",
+            tag="authentication",
+            answer=RefreshAnswer,
+            problems=(404, 413, 422),
+            body=RefreshBody.model_json_schema,
+        ),
+    )

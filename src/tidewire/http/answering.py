@@ -1,0 +1,160 @@
+"""How endpoints answer: with what they make, or with the problem that came up, wherever they are
+mounted."""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tidewire.core.errors import NotFound, RequestError, TidewireError
+from tidewire.core.journal import Journal
+from tidewire.health.measures import Measures
+from tidewire.http.endpoints import Endpoint, Handler
+from tidewire.http.gate import client_of, rate_fields, user_of
+from tidewire.http.problems import (
+    SECURITY_FIELDS,
+    MethodNotAllowed,
+    UnexpectedError,
+    problem_response,
+)
+
+FASTAPI_REQUEST_STACK: Final = "fastapi_inner_astack"
+"""In the scope: what FastAPI closes only after the answer was sent."""
+
+
+class Deferred(Response):
+    """An answer that may take long, given after everything that the request holds was let go:
+    a dependency with a database session, that somebody put before our routes, would otherwise
+    keep its connection as long as the stream is open or the poll is held.
+
+    Attributes:
+        is_timed: whether the time until it begins says something about the server.
+        on_start: called with the status when it begins.
+    """
+
+    def __init__(self, answer: ASGIApp, *, is_timed: bool = True) -> None:
+        self.is_timed = is_timed
+        self.on_start: Callable[[int], None] | None = None
+        # Not what a response makes of a body: there is none yet.
+        self.background = None
+        self.raw_headers = []
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        held = scope.get(FASTAPI_REQUEST_STACK)
+        if held is not None:
+            await held.aclose()
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                if self.on_start is not None:
+                    self.on_start(message["status"])
+                message = {**message, "headers": [*message["headers"], *self.raw_headers]}
+            await send(message)
+
+        await self._answer(scope, receive, send_with_headers)
+
+
+class Answering:
+    """How all endpoints answer, and what is noted and counted of that."""
+
+    def __init__(self, journal: Journal, measures: Measures) -> None:
+        """Takes where failures are noted, and where answers are counted."""
+        self._journal = journal
+        self._measures = measures
+
+    def app(self, endpoint: Endpoint) -> "EndpointApp":
+        """An endpoint as an application."""
+        measures = self._measures if endpoint.is_counted else None
+        return EndpointApp(endpoint.handle, self._journal, measures)
+
+    async def unrouted(self, request: Request, error: Exception) -> Response:
+        """What is answered where there is no endpoint: to what Starlette raises for a path (404)
+        or a method (405) that is not known."""
+        assert isinstance(error, HTTPException)
+        path = request.url.path
+        problem: RequestError
+        if error.status_code == MethodNotAllowed.status:
+            problem = MethodNotAllowed(f"{path} does not take {request.method}.")
+        else:
+            problem = NotFound(f"There is nothing at {path}.")
+        response = problem_response(problem)
+        response.headers.update(error.headers or {})
+        self._measures.answered(response.status_code, None)
+        self._journal.note(
+            "a request was refused", error=problem, answered=True, method=request.method
+        )
+        return response
+
+
+class EndpointApp:
+    """An endpoint as an application of ASGI, which answers problems for whatever is raised."""
+
+    def __init__(self, handle: Handler, journal: Journal, measures: Measures | None) -> None:
+        self._handle = handle
+        self._journal = journal
+        self._measures = measures
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self.answer(Request(scope, receive, send), self._handle)
+        await response(scope, receive, send)
+
+    async def answer(self, request: Request, handle: Handler) -> Response:
+        """What is answered to a request that something handles: the endpoint itself, or what
+        somebody has put before it.
+
+        Raises:
+            HTTPException: it is for the application to answer.
+        """
+        began = time.monotonic()
+        try:
+            response = await handle(request)
+            response.raw_headers += SECURITY_FIELDS
+        except TidewireError as error:
+            note_answer(self._journal, request, error)
+            response = problem_response(error)
+        except HTTPException:
+            raise
+        except Exception as error:
+            self._journal.note(
+                "a request failed",
+                error=error,
+                endpoint=request.url.path,
+                user=user_of(request),
+            )
+            response = problem_response(UnexpectedError("The server failed. Try again."))
+        response.raw_headers += rate_fields(request)
+        if self._measures is not None:
+            _measure(response, began, self._measures)
+        return response
+
+
+def note_answer(journal: Journal, request: Request, error: TidewireError) -> None:
+    """Notes that a request is answered with a problem."""
+    # Of those who could not say who they are, where they are is all that is known.
+    at = client_of(request) if error.category in ("authentication", "rate_limit") else None
+    journal.note(
+        "a request was refused",
+        error=error,
+        answered=True,
+        endpoint=request.scope["path"],
+        user=user_of(request),
+        address=at,
+    )
+
+
+def _measure(response: Response, began: float, measures: Measures) -> None:
+    # Now, or when the answer begins. `began`: monotonic seconds.
+    if isinstance(response, Deferred):
+        is_timed = response.is_timed
+
+        def start(status: int) -> None:
+            measures.answered(status, time.monotonic() - began if is_timed else None)
+
+        response.on_start = start
+    else:
+        measures.answered(response.status_code, time.monotonic() - began)
