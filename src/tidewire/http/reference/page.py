@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from tidewire.core.errors import TidewireError
+from tidewire.http.problems import MEDIA_TYPE
 from tidewire.http.reference.document import Operation, operations, schemas
 from tidewire.http.reference.markup import Html, code, element, joined, link, prose, table, text
 from tidewire.http.reference.schemas import (
@@ -43,7 +44,7 @@ def page(
     """The whole page.
 
     Args:
-        document: of OpenAPI 3.1.
+        document: our own, of OpenAPI 3.1.
         problem: the schema of a problem.
         problems: what endpoints may answer, one class for each code.
         style: CSS, which goes into the page.
@@ -70,7 +71,7 @@ def page(
         element(
             "header",
             element("h1", text(title)),
-            element("p", text(about.get("description", ""))),
+            element("p", text(about["description"])),
             element("p", prose(INTRODUCTION)),
             # Relative, so that it holds under any prefix.
             element(
@@ -87,7 +88,7 @@ def page(
 
 def _contents(tags: Mapping[str, Sequence[Operation]]) -> Iterator[Html]:
     for tag, found in tags.items():
-        yield element("h2", _heading(tag))
+        yield element("h2", text(tag.capitalize()))
         yield element("ul", *(element("li", link(one.anchor, _name(one))) for one in found))
     yield element("h2", text("Everywhere"))
     places = (("schemas", "Schemas"), ("problems", "Problems"))
@@ -102,8 +103,8 @@ def _main(
     codes: Codes,
 ) -> Iterator[Html]:
     for tag, found in tags.items():
-        articles = (_article(one, problem, codes) for one in found)
-        yield element("section", element("h2", _heading(tag)), *articles)
+        articles = (_article(one, codes) for one in found)
+        yield element("section", element("h2", text(tag.capitalize())), *articles)
     yield element(
         "section",
         element("h2", text("Schemas")),
@@ -131,18 +132,14 @@ def _main(
     )
 
 
-def _heading(tag: str) -> Html:
-    # Not `capitalize`: the rest is as whoever named it has written it.
-    return text(tag[:1].upper() + tag[1:])
-
-
 def _name(operation: Operation) -> Html:
     return joined([element("b", text(operation.method)), code(operation.path)], " ")
 
 
-def _article(operation: Operation, problem: Mapping[str, Any], codes: Codes) -> Html:
+def _article(operation: Operation, codes: Codes) -> Html:
     parts = [element("h3", _name(operation))]
-    parts += (element("p", prose(said)) for said in _said(operation))
+    said = (operation.summary, *operation.description.split("\n\n"))
+    parts += (element("p", prose(one)) for one in said if one)
     if operation.parameters:
         rows = (
             [
@@ -157,51 +154,43 @@ def _article(operation: Operation, problem: Mapping[str, Any], codes: Codes) -> 
         heads = ("parameter", "in", "presence", "value", "meaning")
         parts.append(table("Parameters", heads, rows))
     if operation.body:
-        parts += _content("Body", operation.body)
+        parts.append(element("h4", text("Body")))
+        parts += _content(operation.body)
     failures = []
     for status, description, content in operation.answers:
-        if [one.get("schema") for one in content.values()] == [problem]:
-            # Each endpoint of ours has it, in full; it is told once.
+        if MEDIA_TYPE in content:
+            # Each endpoint has it, in full; it is told once.
             if status != "default":
-                told = joined((link(one, code(one)) for one in codes.get(status, ())), " ")
+                told = joined((link(one, code(one)) for one in codes[status]), " ")
                 failures.append([text(status), told])
             continue
         parts.append(element("h4", text(f"Answer {status}")))
-        if description not in ("", UNSAID):
+        if description != UNSAID:
             parts.append(element("p", prose(description)))
-        parts += _content("", content)
+        parts += _content(content)
     if failures:
         parts.append(table("Problems", ("status", "codes"), failures))
     return element("article", *parts, id=operation.anchor)
 
 
-def _said(operation: Operation) -> Iterator[str]:
-    if operation.is_deprecated:
-        yield "Deprecated."
-    yield from filter(None, (operation.summary, *operation.description.split("\n\n")))
-
-
-def _content(head: str, content: Mapping[str, Mapping[str, Any]]) -> Iterator[Html]:
-    if head:
-        yield element("h4", text(head))
+def _content(content: Mapping[str, Mapping[str, Any]]) -> Iterator[Html]:
     for media_type, described in content.items():
         said = [code(media_type)]
-        schema = described.get("schema")
-        if (block := described.get("itemSchema")) is not None:
-            said.append(joined([text("each block: "), kind(block)]))
-            schema = block
-        elif schema not in (None, {}):
+        if "itemSchema" in described:
+            said.append(text("each block"))
+        # Plain text has neither.
+        schema = described.get("itemSchema") or described.get("schema")
+        if schema is not None:
             said.append(kind(schema))
         yield element("p", joined(said, ": "))
-        for shape in shapes({} if schema is None else schema):
+        for shape in shapes(schema or {}):
             yield members(shape.get("title", "Members"), shape)
 
 
 def _schema(name: str, schema: Schema) -> Html:
     parts = [element("h3", code(name))]
-    if not isinstance(schema, bool) and (described := schema.get("description")):
-        parts.append(element("p", prose(described)))
-    if not any(shapes(schema)):
-        parts.append(element("p", kind(schema)))
-    parts += (members("Members", shape) for shape in shapes(schema))
+    if "description" in schema:
+        parts.append(element("p", prose(schema["description"])))
+    found = [members("Members", shape) for shape in shapes(schema)]
+    parts += found or [element("p", kind(schema))]
     return element("article", *parts, id=anchor(name))

@@ -1,13 +1,12 @@
-"""JSON Schemas in words: what our own document uses, and of any other what can be said shortly."""
+"""JSON Schemas in words: as pydantic makes them of our models, and the few that we write."""
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 from tidewire.http.reference.markup import Html, code, joined, link, prose, table, text
 
-Schema = Mapping[str, Any] | bool
-"""True is what anything fits, and False what nothing does."""
+Schema: TypeAlias = Mapping[str, Any]
 
 BOUNDS: Final = (
     ("minLength", "{} or more characters"),
@@ -32,64 +31,51 @@ def anchor(name: str) -> str:
 
 def kind(schema: Schema) -> Html:
     """What a value may be, in a few words."""
-    if isinstance(schema, bool):
-        return text(ANYTHING if schema else "nothing")
     if "$ref" in schema:
-        return _named(schema["$ref"])
+        name = schema["$ref"].removeprefix(REFERENCE)
+        return link(anchor(name), code(name))
     if "enum" in schema:
         return joined(map(_value, schema["enum"]), " · ")
     if "const" in schema:
         return _value(schema["const"])
-    choices = schema.get("anyOf") or schema.get("oneOf")
-    if choices:
+    if choices := _choices(schema):
         return joined(map(kind, choices), " or ")
-    if parts := schema.get("allOf"):
-        return joined(map(kind, parts), " and ")
     bounds = [words.format(f"{schema[bound]:,}") for bound, words in BOUNDS if bound in schema]
     return joined([_plain(schema), *map(text, bounds)], ", ")
 
 
 def written(schema: Schema) -> Html:
     """What may be written into a query or a path: there is no null in them."""
-    choices = [one for one in _object(schema).get("anyOf", ()) if one != {"type": "null"}]
+    choices = [one for one in _choices(schema) if one != {"type": "null"}]
     return kind({"anyOf": choices} if choices else schema)
 
 
-def _named(reference: str) -> Html:
-    name = reference.removeprefix(REFERENCE)
-    # What is said of a part of another schema, or in another document, has no place here.
-    is_here = name != reference and "/" not in name
-    return link(anchor(name), code(name)) if is_here else code(reference)
+def _choices(schema: Schema) -> Sequence[Schema]:
+    found: Sequence[Schema] = schema.get("anyOf") or schema.get("oneOf") or ()
+    return found
 
 
-def _object(schema: Schema) -> Mapping[str, Any]:
-    return {} if isinstance(schema, bool) else schema
-
-
-def _plain(schema: Mapping[str, Any]) -> Html:
-    type_ = schema.get("type")
-    if isinstance(type_, list):
-        return joined((_plain({**schema, "type": one}) for one in type_), " or ")
+def _plain(schema: Schema) -> Html:
+    type_ = schema.get("type", ANYTHING)
+    # A tuple has no items that are all alike.
     if type_ == "array" and "items" in schema:
         return Html(f"list of {kind(schema['items'])}")
     if type_ == "object":
+        # It may also be true or false.
         if isinstance(of := schema.get("additionalProperties"), Mapping):
             return Html(f"object of {kind(of)}")
-        return (
-            code(schema["title"])
-            if schema.get("properties") and "title" in schema
-            else text("object")
-        )
-    return text(type_ or ANYTHING)
+        if schema.get("properties") and "title" in schema:
+            return code(schema["title"])
+    return text(type_)
 
 
-def members(caption: str, schema: Mapping[str, Any]) -> Html:
+def members(caption: str, schema: Schema) -> Html:
     """The members of an object, one a row."""
     required = schema.get("required", ())
     found = schema["properties"]
     rows = [[code(name), needed(name in required, one), kind(one)] for name, one in found.items()]
     heads = ["member", "presence", "value"]
-    meanings = [_object(one).get("description", "") for one in found.values()]
+    meanings = [one.get("description", "") for one in found.values()]
     if any(meanings):
         heads.append("meaning")
         for row, meaning in zip(rows, meanings, strict=True):
@@ -101,15 +87,13 @@ def needed(is_required: bool, schema: Schema) -> Html:
     """Whether a value must be given, and what holds if it is not."""
     if is_required:
         return text("required")
-    usual = _object(schema).get("default")
+    usual = schema.get("default")
     return text("optional") if usual in (None, "") else Html(f"default {_value(usual)}")
 
 
-def shapes(schema: Schema) -> Iterator[Mapping[str, Any]]:
+def shapes(schema: Schema) -> Iterator[Schema]:
     """The objects that a schema describes in place, and not by their names."""
-    whole = _object(schema)
-    choices = (choice for of in ("oneOf", "anyOf", "allOf") for choice in whole.get(of, ()))
-    for one in (whole, *map(_object, choices)):
+    for one in (schema, *_choices(schema)):
         if one.get("properties"):
             yield one
 
