@@ -4,9 +4,9 @@ python -m bench.startup --pairs 7
 
 `tidewire --help` beside `import typer`, and `tidewire serve --dev` beside uvicorn with an
 application of three lines: from the start of the process to the end, or to the first answer over
-HTTP. A FastAPI application of three lines is measured too, since Tidewire is one. Each pair runs
-them in turn; byte code is compiled before, into a folder of the bench's own, since what is
-measured is not the compiler.
+HTTP. A FastAPI application of three lines is measured too: it is what one would have otherwise.
+Each pair runs them in turn; byte code is compiled before, into a folder of the bench's own, since
+what is measured is not the compiler.
 """
 
 import http.client
