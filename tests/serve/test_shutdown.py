@@ -26,6 +26,11 @@ from tidewire import Tidewire
 tidewire = Tidewire(dev=True)
 app = tidewire.app
 """
+MORE = """
+from starlette.responses import Response
+
+app.add_route("/new", lambda request: Response())
+"""
 
 
 @asynccontextmanager
@@ -101,8 +106,7 @@ async def test_reload_with_an_open_stream_ends_it_and_serves_the_new_code(
     with running(command, tmp_path, env, cwd=tmp_path) as server:
         url = url_in(server)
         async with open_streams(url, 1) as (stream,):
-            added = "\n@app.get('/new')\nasync def new() -> str:\n    return 'new'\n"
-            module.write_text(APP + added)
+            module.write_text(APP + MORE)
             await stream.to_the_end()
             assert stream.reconnect_after == 250
         async with httpx.AsyncClient(base_url=url, timeout=20) as http:
