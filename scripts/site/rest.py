@@ -23,7 +23,7 @@ def page() -> str:
         "[their codes](../errors.md).",
     ]
     endpoints = [
-        (operation.get("tags", ["other"])[0], method.upper(), path, operation)
+        (operation["tags"][0], method.upper(), path, operation)
         for path, methods in description["paths"].items()
         for method, operation in methods.items()
     ]

@@ -3,9 +3,13 @@ and by it where it has. Either way they answer the same."""
 
 from typing import Any
 
+import fastapi.routing
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, HTTPException
-from starlette.requests import HTTPConnection
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from starlette.requests import HTTPConnection, Request
 
 from tests.http.server import SECRET, check_problem, client, make_tidewire, serving, streaming
 from tidewire import Settings, Tidewire
@@ -13,6 +17,7 @@ from tidewire.http import router
 
 PATHS = ("/api/sse", "/api/realtime/sse", "/api/realtime/polling")
 ALICE = {"userId": "alice"}
+PUBLISHER = {**ALICE, "permissions": "publish"}
 
 
 @pytest.fixture
@@ -102,6 +107,67 @@ async def test_no_dependency_is_passed_by(put: Any, path: str, straight: list[bo
     async with serving(app, tidewire.drain) as url, client(url) as http:
         assert (await http.get(path, params=ALICE)).status_code == 418
     assert door.asked == 1
+    assert straight == [False]
+
+
+async def test_a_limit_on_bodies_holds(straight: list[bool]) -> None:
+    tidewire = make_tidewire()
+    app, between = FastAPI(lifespan=tidewire.lifespan), APIRouter(max_body_size=10)
+    between.include_router(tidewire.router)
+    app.include_router(between)
+    async with serving(app) as url, client(url) as http:
+        body = {"type": "news", "data": "more than ten bytes"}
+        answer = await http.post("/api/realtime/publish", params=PUBLISHER, json=body)
+    assert answer.status_code == 413
+    assert straight == [False]
+
+
+async def test_a_request_that_is_traced_is_traced_as_any(straight: list[bool]) -> None:
+    spans, provider, tidewire = InMemorySpanExporter(), TracerProvider(), make_tidewire()
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    app = FastAPI(lifespan=tidewire.lifespan, telemetry={"tracer_provider": provider})
+    app.include_router(tidewire.router)
+    async with serving(app) as url, client(url) as http:
+        assert (await http.get("/api/realtime/polling", params=ALICE)).status_code == 200
+    assert "GET /api/realtime/polling" in {span.name for span in spans.get_finished_spans()}
+    assert straight == [False]
+
+
+async def test_what_somebody_puts_around_endpoints_is_called(
+    straight: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    make = fastapi.routing.get_request_handler
+
+    def make_watched(dependant: Any, *given: Any, **options: Any) -> Any:
+        endpoint = dependant.call
+
+        async def watch(request: Request) -> Any:
+            asked.append(request.url.path)
+            return await endpoint(request)
+
+        dependant.call = watch
+        return make(dependant, *given, **options)
+
+    # So do those who report errors and times.
+    monkeypatch.setattr(fastapi.routing, "get_request_handler", make_watched)
+    tidewire = make_tidewire()
+    async with serving(included(tidewire), tidewire.drain) as url, client(url) as http:
+        assert (await http.get("/livez")).json() == {"status": "alive"}
+    assert asked == ["/livez"]
+    assert straight == [False]
+
+
+async def test_routes_of_an_application_that_is_mounted_in_a_router_are_called_by_it(
+    straight: list[bool],
+) -> None:
+    tidewire = make_tidewire()
+    app, between = FastAPI(lifespan=tidewire.lifespan), APIRouter()
+    within = FastAPI(routes=tidewire.router.routes)
+    between.mount("/within", within)
+    app.include_router(between)
+    async with serving(app) as url, client(url) as http:
+        assert (await http.get("/within/livez")).json() == {"status": "alive"}
     assert straight == [False]
 
 

@@ -68,7 +68,7 @@ class Tidewire(Service):
     def _document(self) -> dict[str, Any]:
         from tidewire.http.router import make_document
 
-        return make_document(self.router)
+        return make_document(self._endpoints, self._answering)
 
     @cached_property
     def _answering(self) -> Answering:
