@@ -280,6 +280,10 @@ async def test_probes_are_no_requests_and_a_held_poll_has_no_time(clock: FakeClo
         refused = await server.http.get("/api/realtime/polling", params={"since": "x", **ADMIN})
         assert refused.status_code == 400
         assert requests.recent().failed == 1
+        # What was never asked of an endpoint has no time.
+        assert (await server.http.get("/nothing")).status_code == 404
+        assert (await server.http.post("/api/sse")).status_code == 405
+        assert (requests.recent().failed, requests.recent().timed) == (3, 3)
 
 
 async def test_what_a_publish_and_its_delivery_took_is_measured(clock: FakeClock) -> None:

@@ -85,6 +85,29 @@ def test_problems_are_described_with_all_their_members(document: dict[str, Any])
             assert "503" in operation["responses"], path
 
 
+def test_each_way_of_success_is_described(document: dict[str, Any]) -> None:
+    told = {
+        (method, path): {status for status in operation["responses"] if status < "300"}
+        for method, path, operation in operations(document)
+    }
+    assert told.pop(("post", "/api/auth/revoke")) == {"202", "204"}
+    assert told.pop(("post", "/api/realtime/publish")) == {"200", "202"}
+    assert all(statuses == {"200"} for statuses in told.values())
+
+
+def test_what_may_be_left_out_is_not_said_to_be_null(document: dict[str, Any]) -> None:
+    found = [
+        parameter
+        for _, _, operation in operations(document)
+        for parameter in operation.get("parameters", ())
+    ]
+    assert {parameter["in"] for parameter in found} == {"path", "query", "header"}
+    assert all(parameter["schema"].get("default", "") is not None for parameter in found)
+    assert {parameter["name"] for parameter in found if parameter["required"]} == {
+        *("client_id", "event", "user")
+    }
+
+
 def test_bodies_are_described(document: dict[str, Any]) -> None:
     for method, _, operation in operations(document):
         described = "requestBody" in operation
