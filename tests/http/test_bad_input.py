@@ -8,10 +8,12 @@ from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
+from pydantic import ValidationError
 from starlette.types import Receive, Scope, Send
 
 from tests.fakes import FakeJournal
 from tests.http.server import Live, check_problem, live, make_tidewire, serving
+from tidewire.http.params import PollQuery
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -410,6 +412,44 @@ async def test_a_bad_parameter_is_refused_and_named(
     problem = check_problem(answer, 400, "VALIDATION_PARAMETER")
     assert problem["parameter"] == name
     assert name in problem["detail"]
+
+
+ADMINISTRATION = [
+    *[
+        ("clients", query, query.partition("=")[0])
+        for query in ("limit=0", "limit=501", "limit=x", "state=gone", "state=", "transport=ws")
+    ],
+    ("clients", f"user={'x' * 257}", "user"),
+    ("clients", f"after={'x' * 65}", "after"),
+    (f"clients/{'x' * 65}", "", "client_id"),
+    ("events", "limit=0", "limit"),
+    ("events", f"type={'x' * 257}", "type"),
+    ("explain", "", "event"),
+    ("explain", "event=1-1-abcd", "user"),
+    ("explain", "event=1-1-abcd&user=", "user"),
+    ("explain", f"event={'x' * 257}&user=ann", "event"),
+]
+
+
+@pytest.mark.parametrize(("path", "query", "name"), ADMINISTRATION)
+async def test_a_bad_parameter_of_an_administrator_is_refused_and_named(
+    server: Live, path: str, query: str, name: str
+) -> None:
+    answer = await server.http.get(f"/api/realtime/{path}?userId=admin&roles=ADMIN&{query}")
+    problem = check_problem(answer, 400, "VALIDATION_PARAMETER")
+    assert problem["parameter"] == name
+    assert name in problem["detail"]
+
+
+@pytest.mark.parametrize("value", ["x", "", "2", "null"])
+async def test_a_bad_wish_for_details_is_refused(server: Live, value: str) -> None:
+    answer = await server.http.get(f"/api/sse/health?userId=admin&roles=ADMIN&details={value}")
+    assert check_problem(answer, 400, "VALIDATION_PARAMETER")["parameter"] == "details"
+
+
+async def test_what_all_share_who_ask_for_nothing_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        PollQuery().limit = 1
 
 
 CURSORS = [

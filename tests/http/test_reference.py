@@ -1,9 +1,11 @@
 """The page that describes the endpoints: that it says what the document says, and needs nothing
 but itself."""
 
+import asyncio
 import re
 import subprocess
 import sys
+import threading
 from base64 import b64encode
 from collections import Counter
 from hashlib import sha256
@@ -17,6 +19,7 @@ from pydantic import BaseModel, Field, TypeAdapter
 from tests.http.embedding import included, mounted
 from tests.http.server import Live, check_problem, client, make_tidewire, serving
 from tidewire.core.errors import LogAway
+from tidewire.http import router
 from tidewire.http.problems import Problem
 from tidewire.http.reference.page import page
 from tidewire.http.reference.schemas import Schema, kind, members, written
@@ -231,6 +234,23 @@ async def test_an_application_that_includes_the_router_has_its_own_page() -> Non
         assert "swagger" in (await http.get("/docs")).text
         assert (await http.get("/live/docs")).status_code == 404
         assert "/live/api/sse" in (await http.get("/openapi.json")).json()["paths"]
+
+
+async def test_nobody_waits_while_it_is_made(server: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    began, others = threading.Event(), threading.Event()
+    make = router.make_document
+
+    def make_slowly(*given: Any) -> dict[str, Any]:
+        began.set()
+        assert others.wait(30), "others are served meanwhile"
+        return make(*given)
+
+    monkeypatch.setattr(router, "make_document", make_slowly)
+    asking = asyncio.create_task(server.http.get(path))
+    assert await asyncio.to_thread(began.wait, 30)
+    assert (await server.http.get("/livez")).status_code == 200
+    others.set()
+    assert (await asking).status_code == 200
 
 
 def test_nothing_of_it_is_loaded_before_somebody_asks() -> None:
