@@ -236,7 +236,10 @@ async def test_an_application_that_includes_the_router_has_its_own_page() -> Non
         assert "/live/api/sse" in (await http.get("/openapi.json")).json()["paths"]
 
 
-async def test_nobody_waits_while_it_is_made(server: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("path", ["/openapi.json", "/docs"])
+async def test_nobody_waits_while_it_is_made(
+    server: Live, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     began, others = threading.Event(), threading.Event()
     make = router.make_document
 
