@@ -268,8 +268,10 @@ async def test_the_error_rate_and_the_times_are_of_the_last_five_minutes(
 async def test_probes_are_no_requests_and_a_held_poll_has_no_time(clock: FakeClock) -> None:
     async with served(clock) as server:
         requests = server.tidewire.measures.requests
-        await server.http.get("/readyz")
-        await server.http.get("/livez")
+        for path in ("/readyz", "/livez", "/docs", "/openapi.json", "/tidewire.js", "/debug/sse"):
+            await server.http.get(path, params=ADMIN)
+            # One that the probes of some do not take.
+            assert (await server.http.post(path)).status_code == 405
         assert requests.recent().count == 0
         await server.poll(since="latest", wait=0.01)
         assert (requests.recent().count, requests.recent().timed) == (1, 0)

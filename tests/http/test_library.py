@@ -17,6 +17,7 @@ ADMIN = {"userId": "admin", "roles": "ADMIN"}
 async def get(server: Live, path: str, **params: Any) -> Any:
     answer = await server.http.get(path, params={**ADMIN, **params})
     assert answer.status_code == 200, answer.text
+    assert answer.headers["cache-control"] == "no-store"
     return answer.json()
 
 

@@ -89,14 +89,26 @@ async def test_it_is_mounted_where_no_lifespan_runs_and_starts_when_it_is_used()
     await tidewire.stop()
 
 
-async def test_what_a_session_raises_for_starlette_is_answered_by_it() -> None:
+@pytest.mark.parametrize("detail", ["a teapot", {"code": "TEAPOT"}])
+async def test_what_a_session_raises_for_starlette_is_answered_as_by_fastapi(detail: Any) -> None:
     async def session(request: HTTPConnection) -> None:
-        raise HTTPException(418, "a teapot")
+        raise HTTPException(418, detail, {"x-pot": "tea"})
 
     settings = Settings.load(sse_jwt_secret=SECRET, nextauth_secret=None, log_url=None)
-    async with serving(Tidewire(settings, session=session).app) as url, client(url) as http:
+    tidewire = Tidewire(settings, session=session)
+    async with serving(tidewire.app) as url, client(url) as http:
         answer = await http.get("/api/sse")
-    assert (answer.status_code, answer.text) == (418, "a teapot")
+    assert (answer.status_code, answer.json()) == (418, {"detail": detail})
+    assert answer.headers["x-pot"] == "tea"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert tidewire.measures.requests.recent().failed == 1
+
+
+def test_paths_are_found_by_the_names_of_their_endpoints() -> None:
+    app, tidewire = Starlette(), make_tidewire()
+    app.mount("/live", tidewire.app, name="live")
+    assert tidewire.app.url_path_for("sse") == "/api/sse"
+    assert app.url_path_for("live:client", client_id="x") == "/live/api/realtime/clients/x"
 
 
 async def test_the_document_of_a_mounted_application_says_where_it_is() -> None:

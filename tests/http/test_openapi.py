@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from tests.http.server import PROBLEM, Live, make_tidewire
 
@@ -51,6 +51,10 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
 async def test_it_is_served_as_openapi_3_1(server: Live) -> None:
     answer = await server.http.get("/openapi.json")
     assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["cache-control"] == "no-cache"
+    known = {"if-none-match": answer.headers["etag"]}
+    assert (await server.http.get("/openapi.json", headers=known)).status_code == 304
     assert answer.json()["openapi"].startswith("3.1.")
     assert answer.json()["info"]["title"] == "Tidewire"
 
@@ -106,6 +110,18 @@ def test_what_may_be_left_out_is_not_said_to_be_null(document: dict[str, Any]) -
     assert {parameter["name"] for parameter in found if parameter["required"]} == {
         *("client_id", "event", "user")
     }
+
+
+def test_a_parameter_that_a_dependency_takes_too_is_there_once() -> None:
+    def dependency(token: str | None = None, limit: int = 5, last_event_id: str = "") -> None:
+        """Somebody's own."""
+
+    app = FastAPI()
+    app.include_router(make_tidewire().router, dependencies=[Depends(dependency)])
+    for _, _, operation in operations(app.openapi()):
+        found = [(each["in"], each["name"]) for each in operation["parameters"]]
+        assert len(found) == len(set(found))
+        assert {("query", "token"), ("query", "limit")} <= set(found)
 
 
 def test_bodies_are_described(document: dict[str, Any]) -> None:

@@ -1,11 +1,12 @@
 """In an application of FastAPI, endpoints are called at once where it has nothing to do for them,
 and by it where it has. Either way they answer the same."""
 
+import asyncio
 from typing import Any
 
 import fastapi.routing
 import pytest
-from fastapi import APIRouter, Depends, FastAPI, HTTPException
+from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException, Response
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -110,6 +111,42 @@ async def test_no_dependency_is_passed_by(put: Any, path: str, straight: list[bo
     assert straight == [False]
 
 
+@pytest.mark.parametrize("path", [*PATHS, "/api/realtime/cursor", "/livez", "/tidewire.js"])
+async def test_what_a_dependency_sets_is_sent(path: str) -> None:
+    async def renew(response: Response) -> None:
+        response.headers["x-renewed"] = "yes"
+        response.set_cookie("session", "longer")
+
+    tidewire = make_tidewire()
+    app = FastAPI(lifespan=tidewire.lifespan)
+    app.include_router(tidewire.router, dependencies=[Depends(renew)])
+    async with (
+        serving(app, tidewire.drain) as url,
+        client(url) as http,
+        http.stream("GET", path, params=ALICE) as answer,
+    ):
+        assert answer.status_code == 200
+        assert answer.headers["x-renewed"] == "yes"
+        assert answer.cookies["session"] == "longer"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert len(answer.headers.get_list("content-type")) == 1
+
+
+@pytest.mark.parametrize("path", ["/api/realtime/polling", "/livez"])
+async def test_what_a_dependency_leaves_for_later_is_done(path: str) -> None:
+    done = asyncio.Event()
+
+    async def leave(tasks: BackgroundTasks) -> None:
+        tasks.add_task(done.set)
+
+    tidewire = make_tidewire()
+    app = FastAPI(lifespan=tidewire.lifespan)
+    app.include_router(tidewire.router, dependencies=[Depends(leave)])
+    async with serving(app, tidewire.drain) as url, client(url) as http:
+        assert (await http.get(path, params=ALICE)).status_code == 200
+        await asyncio.wait_for(done.wait(), 5)
+
+
 async def test_a_limit_on_bodies_holds(straight: list[bool]) -> None:
     tidewire = make_tidewire()
     app, between = FastAPI(lifespan=tidewire.lifespan), APIRouter(max_body_size=10)
@@ -142,9 +179,9 @@ async def test_what_somebody_puts_around_endpoints_is_called(
     def make_watched(dependant: Any, *given: Any, **options: Any) -> Any:
         endpoint = dependant.call
 
-        async def watch(request: Request) -> Any:
+        async def watch(request: Request, **given: Any) -> Any:
             asked.append(request.url.path)
-            return await endpoint(request)
+            return await endpoint(request=request, **given)
 
         dependant.call = watch
         return make(dependant, *given, **options)

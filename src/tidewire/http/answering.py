@@ -2,12 +2,12 @@
 mounted."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tidewire.core.errors import NotFound, RequestError, TidewireError
@@ -57,6 +57,8 @@ class Deferred(Response):
             await send(message)
 
         await self._answer(scope, receive, send_with_headers)
+        if self.background is not None:
+            await self.background()
 
 
 class Answering:
@@ -72,22 +74,26 @@ class Answering:
         measures = self._measures if endpoint.is_counted else None
         return EndpointApp(endpoint.handle, self._journal, measures)
 
-    async def unrouted(self, request: Request, error: Exception) -> Response:
-        """What is answered where there is no endpoint: to what Starlette raises for a path (404)
-        or a method (405) that is not known."""
+    async def not_found(self, request: Request, error: Exception) -> Response:
+        """What is answered where there is no endpoint."""
+        problem = NotFound(f"There is nothing at {request.url.path}.")
+        return _refuse(request, problem, self._journal, self._measures)
+
+    async def not_allowed(self, request: Request, error: Exception) -> Response:
+        """What is answered by an endpoint's application that Starlette does not call with this
+        method."""
+        endpoint = request.scope["endpoint"]
+        assert isinstance(endpoint, EndpointApp)
         assert isinstance(error, HTTPException)
-        path = request.url.path
-        problem: RequestError
-        if error.status_code == MethodNotAllowed.status:
-            problem = MethodNotAllowed(f"{path} does not take {request.method}.")
-        else:
-            problem = NotFound(f"There is nothing at {path}.")
-        response = problem_response(problem)
-        response.headers.update(error.headers or {})
+        return endpoint.not_allowed(request, error.headers or {})
+
+    async def raised(self, request: Request, error: Exception) -> Response:
+        """What is answered to an exception of Starlette's that somebody's own code has raised: as
+        FastAPI does it."""
+        assert isinstance(error, HTTPException)
+        response = JSONResponse({"detail": error.detail}, error.status_code, error.headers)
+        response.raw_headers += SECURITY_FIELDS
         self._measures.answered(response.status_code, None)
-        self._journal.note(
-            "a request was refused", error=problem, answered=True, method=request.method
-        )
         return response
 
 
@@ -102,6 +108,13 @@ class EndpointApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await self.answer(Request(scope, receive, send), self._handle)
         await response(scope, receive, send)
+
+    def not_allowed(self, request: Request, headers: Mapping[str, str]) -> Response:
+        """What is answered to a method that it does not take. ``headers``: with ``Allow``."""
+        problem = MethodNotAllowed(f"{request.url.path} does not take {request.method}.")
+        response = _refuse(request, problem, self._journal, self._measures)
+        response.headers.update(headers)
+        return response
 
     async def answer(self, request: Request, handle: Handler) -> Response:
         """What is answered to a request that something handles: the endpoint itself, or what
@@ -145,6 +158,16 @@ def note_answer(journal: Journal, request: Request, error: TidewireError) -> Non
         user=user_of(request),
         address=at,
     )
+
+
+def _refuse(
+    request: Request, problem: RequestError, journal: Journal, measures: Measures | None
+) -> Response:
+    # What is not asked of an endpoint.
+    if measures is not None:
+        measures.answered(problem.status, None)
+    journal.note("a request was refused", error=problem, answered=True, method=request.method)
+    return problem_response(problem)
 
 
 def _measure(response: Response, began: float, measures: Measures) -> None:

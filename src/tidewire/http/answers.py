@@ -1,9 +1,13 @@
 """What the models of answers have in common."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
+
+UNCACHED: Final = {"cache-control": "no-store"}
+"""On what is for one who asks, or for one moment."""
 
 
 class Answer(BaseModel):

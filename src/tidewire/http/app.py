@@ -6,12 +6,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from tidewire.http.answering import Answering
 from tidewire.http.cors import Cors
 from tidewire.http.endpoints import Endpoint
+from tidewire.http.once import Once
 from tidewire.http.routes.administration import administration_endpoints
 from tidewire.http.routes.clients import client_endpoints
 from tidewire.http.routes.debugger import debugger_endpoints
@@ -50,25 +52,32 @@ class Tidewire(Service):
     def app(self) -> Starlette:
         """An application of its own, to run or to mount. Mounted, it starts on first use; give
         `lifespan` to the outer application to stop it in order."""
-        reference = reference_endpoints(self.openapi)
+        reference = reference_endpoints(self._document)
         answering = self._answering
         return Starlette(
             routes=[_route(endpoint, answering) for endpoint in (*self._endpoints, *reference)],
             middleware=[Middleware(Cors, origins=self.gate.origins)],
-            exception_handlers={404: answering.unrouted, 405: answering.unrouted},
+            exception_handlers={
+                404: answering.not_found,
+                405: answering.not_allowed,
+                HTTPException: answering.raised,
+            },
             lifespan=self.lifespan,
         )
 
     def openapi(self) -> dict[str, Any]:
         """What the endpoints are, as OpenAPI 3.1 says it: the document at ``/openapi.json``. To
         make it takes a fifth of a second; it is made once."""
-        return self._document
+        return self._document.get()
 
     @cached_property
-    def _document(self) -> dict[str, Any]:
-        from tidewire.http.router import make_document
+    def _document(self) -> Once[dict[str, Any]]:
+        def make() -> dict[str, Any]:
+            from tidewire.http.router import make_document
 
-        return make_document(self._endpoints, self._answering)
+            return make_document(self._endpoints, self._answering)
+
+        return Once(make)
 
     @cached_property
     def _answering(self) -> Answering:
@@ -101,7 +110,8 @@ class Tidewire(Service):
 
 
 def _route(endpoint: Endpoint, answering: Answering) -> Route:
-    route = Route(endpoint.path, answering.app(endpoint), methods=endpoint.methods)
+    app = answering.app(endpoint)
+    route = Route(endpoint.path, app, methods=endpoint.methods, name=endpoint.name)
     # Starlette adds HEAD to GET. There is no head of a stream without the stream.
     route.methods = {*endpoint.methods}
     return route

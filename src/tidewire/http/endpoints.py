@@ -15,7 +15,7 @@ Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 Json: TypeAlias = dict[str, Any]
 
 
-class Operation(NamedTuple):
+class Description(NamedTuple):
     """What OpenAPI says of an endpoint. Schemas are made when somebody asks for the document."""
 
     summary: str
@@ -28,10 +28,9 @@ class Operation(NamedTuple):
     """What else it may answer, and what else is said of its answer."""
     problems: Sequence[int] | None = ()
     """Their statuses, beside those that may come from anywhere; None: it answers none at all."""
-    query: type[Parameters] | None = None
-    path: type[Parameters] | None = None
-    headers: Sequence[Json] = ()
-    """Parameters that are headers."""
+    in_path: type[Parameters] | None = None
+    in_query: type[Parameters] | None = None
+    in_headers: Sequence[Json] = ()
     body: Callable[[], Json] | None = None
     """Makes the schema of the JSON that it takes."""
 
@@ -53,7 +52,12 @@ class Endpoint(NamedTuple):
     path: str
     handle: Handler
     methods: Sequence[str] = ("GET",)
-    operation: Operation | None = None
-    """None: it is not described. It is for eyes, and nothing to call; or another name of one."""
+    description: Description | None = None
+    """None: it has none. It is for eyes, and nothing to call; or another name of one."""
     is_counted: bool = True
     """Whether its answers say how the server does."""
+
+    @property
+    def name(self) -> str:
+        """By which frameworks find its path."""
+        return self.handle.__name__

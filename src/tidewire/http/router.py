@@ -3,19 +3,20 @@ OpenAPI. Nothing else here needs FastAPI, which takes as long to load as all the
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from functools import cache, cached_property
-from typing import Any, Final, cast
+from inspect import Parameter, Signature
+from types import new_class
+from typing import Annotated, Any, Final, cast
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path, Query
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from tidewire.http.answering import Answering, EndpointApp
-from tidewire.http.endpoints import Endpoint, Json, Operation
+from tidewire.http.endpoints import Description, Endpoint, Json
 from tidewire.http.params import Parameters, wrong_parameter
 from tidewire.http.problems import MEDIA_TYPE, Problem
 from tidewire.version import __version__
@@ -44,36 +45,65 @@ def make_document(endpoints: Iterable[Endpoint], answering: Answering) -> Json:
 
 
 def _add(router: APIRouter, endpoint: Endpoint, answering: Answering) -> None:
-    said = {} if endpoint.operation is None else _said(endpoint.operation)
+    description = endpoint.description
     router.add_api_route(
         endpoint.path,
-        endpoint.handle,
+        _solved(endpoint),
         methods=[*endpoint.methods],
-        include_in_schema=endpoint.operation is not None,
-        route_class_override=_route_class(answering.app(endpoint), answering.unrouted),
-        **said,
+        include_in_schema=description is not None,
+        route_class_override=_route_class(answering.app(endpoint)),
+        **({} if description is None else _described(description)),
     )
 
 
-def _said(operation: Operation) -> dict[str, Any]:
+def _solved(endpoint: Endpoint) -> Callable[..., Awaitable[Response]]:
+    """An endpoint as FastAPI calls it, with the signature by which it describes what stands in
+    paths and queries."""
+
+    async def call(request: Request, response: Response, **_: Any) -> Response:
+        answer = await endpoint.handle(request)
+        # What dependencies have set.
+        answer.raw_headers += response.raw_headers
+        return answer
+
+    given: dict[str, Any] = {"request": Request, "response": Response}
+    if endpoint.description is not None:
+        if (model := endpoint.description.in_path) is not None:
+            given["in_path"] = Annotated[_built(model), Path()]
+        if (model := endpoint.description.in_query) is not None:
+            given["in_query"] = Annotated[_built(model), Query()]
+    signature = Signature(
+        [Parameter(name, Parameter.KEYWORD_ONLY, annotation=type_) for name, type_ in given.items()]
+    )
+    call.__name__, call.__doc__ = endpoint.name, endpoint.handle.__doc__
+    setattr(call, "__signature__", signature)  # noqa: B010 - what `inspect` looks at first
+    return call
+
+
+def _built(model: type[Parameters]) -> type[Parameters]:
+    # FastAPI takes the members of a model one by one, as they are when it is built.
+    return new_class(model.__name__, (model,), {"defer_build": False})
+
+
+def _described(description: Description) -> dict[str, Any]:
     return {
-        "summary": operation.summary,
-        "tags": [operation.tag],
-        "status_code": operation.status,
+        "summary": description.summary,
+        "tags": [description.tag],
+        "status_code": description.status,
         # To describe them: what endpoints make is sent as it is.
-        "response_model": operation.answer,
-        **({} if operation.answer is not None else {"response_class": Response}),
-        "responses": {**operation.answers, **_problems(operation)},
+        "response_model": description.answer,
+        **({} if description.answer is not None else {"response_class": Response}),
+        "responses": {**description.answers, **_problems(description)},
         # FastAPI says that it takes a dict, and only looks at its items.
-        "openapi_extra": cast(Json, _Taken(operation)),
+        "openapi_extra": cast(Json, _Extra(description)),
     }
 
 
-def _problems(operation: Operation) -> dict[int | str, Json]:
-    if operation.problems is None:
+def _problems(description: Description) -> dict[int | str, Json]:
+    if description.problems is None:
         return {}
     # With "default", FastAPI does not add its own form of a 422, which no endpoint here answers.
-    told: list[int | str] = [*sorted({*ANYWHERE, *operation.problems}), "default"]
+    told: list[int | str] = [*sorted({*ANYWHERE, *description.problems}), "default"]
     return {
         status: {"description": "A problem", "content": {MEDIA_TYPE: {"schema": _problem()}}}
         for status in told
@@ -86,24 +116,20 @@ def _problem() -> Json:
     return Problem.model_json_schema()
 
 
-class _Taken(Mapping[str, Any]):
-    """What an operation takes. It is made when somebody asks for the document."""
+class _Extra(Mapping[str, Any]):
+    """What FastAPI cannot see of an endpoint: what it reads of a request by itself. The schema of
+    a body is made when somebody asks for the document."""
 
-    def __init__(self, operation: Operation) -> None:
-        self._operation = operation
+    def __init__(self, description: Description) -> None:
+        self._description = description
 
     @cached_property
     def _described(self) -> Json:
-        operation, described = self._operation, Json()
-        parameters = [
-            *_parameters(operation.path, "path"),
-            *_parameters(operation.query, "query"),
-            *operation.headers,
-        ]
-        if parameters:
-            described["parameters"] = parameters
-        if operation.body is not None:
-            content = {"application/json": {"schema": operation.body()}}
+        described = Json()
+        if self._description.in_headers:
+            described["parameters"] = [*self._description.in_headers]
+        if self._description.body is not None:
+            content = {"application/json": {"schema": self._description.body()}}
             described["requestBody"] = {"required": True, "content": content}
         return described
 
@@ -117,25 +143,7 @@ class _Taken(Mapping[str, Any]):
         return len(self._described)
 
 
-def _parameters(model: type[Parameters] | None, place: str) -> Iterator[Json]:
-    schema = {} if model is None else model.model_json_schema()
-    for name, given in schema.get("properties", {}).items():
-        # Where a parameter may be left out, that it is null then says nothing.
-        described = {
-            key: value for key, value in given.items() if (key, value) != ("default", None)
-        }
-        yield {
-            "name": name,
-            "in": place,
-            "required": name in schema.get("required", ()),
-            "schema": described,
-            **({"description": given["description"]} if "description" in given else {}),
-        }
-
-
-def _route_class(
-    app: EndpointApp, unrouted: Callable[[Request, HTTPException], Awaitable[Response]]
-) -> type[APIRoute]:
+def _route_class(app: EndpointApp) -> type[APIRoute]:
     """A route that answers problems for whatever is raised, in what somebody has put before the
     endpoint too; and the endpoint at once where nobody has. To solve its signature takes FastAPI
     as long each time as opening a stream."""
@@ -159,8 +167,7 @@ def _route_class(
         async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
             methods = self.methods or set()
             if scope["method"] not in methods:
-                refused = HTTPException(405, headers={"Allow": ", ".join(methods)})
-                response = await unrouted(Request(scope), refused)
+                response = app.not_allowed(Request(scope), {"Allow": ", ".join(methods)})
                 await response(scope, receive, send)
             elif stands_alone(self, scope):
                 await app(scope, receive, send)

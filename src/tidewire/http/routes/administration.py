@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from tidewire.core.errors import InvalidEvent
 from tidewire.http.bodies import RevokeBody, parse_model, read_body
-from tidewire.http.endpoints import Endpoint, Operation
+from tidewire.http.endpoints import Description, Endpoint
 from tidewire.http.service import Service
 
 
@@ -28,7 +28,7 @@ def administration_endpoints(service: Service) -> Iterator[Endpoint]:
         "/api/auth/revoke",
         revoke,
         methods=("POST",),
-        operation=Operation(
+        description=Description(
             "Revoke a token, or all that a user holds",
             tag="administration",
             status=204,

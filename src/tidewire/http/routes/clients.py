@@ -10,14 +10,12 @@ from starlette.responses import Response
 
 from tidewire.core.event import check_type
 from tidewire.core.position import parse_since
-from tidewire.http.answers import Answer
-from tidewire.http.endpoints import Endpoint, Operation
+from tidewire.http.answers import UNCACHED, Answer
+from tidewire.http.endpoints import Description, Endpoint
 from tidewire.http.params import Parameters, read_path, read_query
 from tidewire.http.service import Service
 
 MAX_NAME: Final = 256
-
-UNCACHED: Final = {"cache-control": "no-store"}
 
 Name = Annotated[str | None, Field(max_length=MAX_NAME)]
 
@@ -134,8 +132,8 @@ class ExplainAnswer(Answer):
 def client_endpoints(service: Service) -> Iterator[Endpoint]:
     """``/api/realtime/clients``, ``/events`` and ``/explain``."""
 
-    def described(summary: str, answer: type[Answer], **rest: Any) -> Operation:
-        return Operation(summary, tag="administration", answer=answer, **rest)
+    def described(summary: str, answer: type[Answer], **rest: Any) -> Description:
+        return Description(summary, tag="administration", answer=answer, **rest)
 
     async def clients(request: Request) -> Response:
         query = read_query(request, ClientsQuery)
@@ -152,8 +150,8 @@ def client_endpoints(service: Service) -> Iterator[Endpoint]:
     yield Endpoint(
         "/api/realtime/clients",
         clients,
-        operation=described(
-            "Who is connected, to whichever node", ClientsAnswer, query=ClientsQuery
+        description=described(
+            "Who is connected, to whichever node", ClientsAnswer, in_query=ClientsQuery
         ),
     )
 
@@ -166,8 +164,8 @@ def client_endpoints(service: Service) -> Iterator[Endpoint]:
     yield Endpoint(
         "/api/realtime/clients/{client_id}",
         client,
-        operation=described(
-            "One client, and what became of it", TimelineAnswer, path=ClientPath, problems=(404,)
+        description=described(
+            "One client, and what became of it", TimelineAnswer, in_path=ClientPath, problems=(404,)
         ),
     )
 
@@ -187,10 +185,10 @@ def client_endpoints(service: Service) -> Iterator[Endpoint]:
     yield Endpoint(
         "/api/realtime/events",
         events,
-        operation=described(
+        description=described(
             "Events with their targets: the newest, or those after a place",
             EventsAnswer,
-            query=EventsQuery,
+            in_query=EventsQuery,
             problems=(422,),
         ),
     )
@@ -204,7 +202,7 @@ def client_endpoints(service: Service) -> Iterator[Endpoint]:
     yield Endpoint(
         "/api/realtime/explain",
         explain,
-        operation=described(
-            "Why a user got an event, or did not", ExplainAnswer, query=ExplainQuery
+        description=described(
+            "Why a user got an event, or did not", ExplainAnswer, in_query=ExplainQuery
         ),
     )

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tidewire.core.errors import Forbidden, NotFound
+from tidewire.http.answers import UNCACHED
 from tidewire.http.assets import Asset
 from tidewire.http.endpoints import Endpoint
 from tidewire.http.service import Service
@@ -59,7 +60,7 @@ def debugger_endpoints(service: Service) -> Iterator[Endpoint]:
     async def page(request: Request) -> Response:
         await _check_allowed(request, service)
         found = read()[PAGE]
-        headers = {**HEADERS, "cache-control": "no-store"}
+        headers = {**HEADERS, **UNCACHED}
         return Response(found.body, headers=headers, media_type=found.media_type)
 
     async def file(request: Request) -> Response:

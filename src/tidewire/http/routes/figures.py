@@ -9,15 +9,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tidewire.core.errors import InvalidEvent, NotFound
-from tidewire.http.answers import Answer
+from tidewire.http.answers import UNCACHED, Answer
 from tidewire.http.bodies import ActionBody, parse_model, read_body
-from tidewire.http.endpoints import Endpoint, Operation
+from tidewire.http.endpoints import Description, Endpoint
 from tidewire.http.params import Parameters, read_query
 from tidewire.http.service import Service
 
 BEARER: Final = "bearer "
-
-UNCACHED: Final = {"cache-control": "no-store"}
 
 
 class HealthQuery(Parameters):
@@ -100,8 +98,8 @@ def figure_endpoints(service: Service) -> Iterator[Endpoint]:
     yield Endpoint(
         "/api/sse/health",
         health,
-        operation=Operation(
-            "How this node is", tag="health", answer=HealthAnswer, query=HealthQuery
+        description=Description(
+            "How this node is", tag="health", answer=HealthAnswer, in_query=HealthQuery
         ),
     )
 
@@ -118,7 +116,7 @@ def figure_endpoints(service: Service) -> Iterator[Endpoint]:
         "/api/sse/health",
         act,
         methods=("POST",),
-        operation=Operation(
+        description=Description(
             "Do something about connections or events, on whichever node they are",
             tag="health",
             answer=ActionAnswer,
@@ -134,7 +132,7 @@ def figure_endpoints(service: Service) -> Iterator[Endpoint]:
     yield Endpoint(
         "/api/realtime/monitor",
         monitor,
-        operation=Operation("All nodes", tag="health", answer=MonitorAnswer),
+        description=Description("All nodes", tag="health", answer=MonitorAnswer),
     )
 
     async def prometheus(request: Request) -> Response:
@@ -154,7 +152,7 @@ def figure_endpoints(service: Service) -> Iterator[Endpoint]:
     yield Endpoint(
         "/metrics",
         prometheus,
-        operation=Operation(
+        description=Description(
             "All nodes, for Prometheus",
             tag="health",
             answers={200: {"content": {"text/plain": {}}}},

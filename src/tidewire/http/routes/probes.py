@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from tidewire.core.errors import Draining, Unavailable
 from tidewire.http.answers import Answer
-from tidewire.http.endpoints import Endpoint, Operation
+from tidewire.http.endpoints import Description, Endpoint
 from tidewire.http.service import Service
 
 
@@ -36,5 +36,5 @@ def probe_endpoints(service: Service) -> Iterator[Endpoint]:
         ("/livez", livez, "Whether the process runs", None),
         ("/readyz", readyz, "Whether this node accepts and delivers", ()),
     ):
-        operation = Operation(summary, tag="probes", answer=ProbeAnswer, problems=problems)
-        yield Endpoint(path, handle, operation=operation, is_counted=False)
+        description = Description(summary, tag="probes", answer=ProbeAnswer, problems=problems)
+        yield Endpoint(path, handle, description=description, is_counted=False)

@@ -21,7 +21,7 @@ from tidewire.http.bodies import (
     publish_schema,
     read_body,
 )
-from tidewire.http.endpoints import Endpoint, Operation, header
+from tidewire.http.endpoints import Description, Endpoint, header
 from tidewire.http.service import Service
 
 MAX_KEY_BYTES: Final = 255
@@ -68,7 +68,7 @@ def publishing_endpoints(service: Service) -> Iterator[Endpoint]:
         "/api/realtime/publish",
         publish,
         methods=("POST",),
-        operation=Operation(
+        description=Description(
             "Publish one event, or several",
             tag="publishing",
             answer=Published,
@@ -79,7 +79,7 @@ def publishing_endpoints(service: Service) -> Iterator[Endpoint]:
                 },
             },
             problems=(413, 422),
-            headers=(
+            in_headers=(
                 header(
                     "Idempotency-Key",
                     "The same again within ten minutes, with the same body: the same ids.",
@@ -122,7 +122,7 @@ def publishing_endpoints(service: Service) -> Iterator[Endpoint]:
         "/api/realtime/test",
         test,
         methods=("POST",),
-        operation=Operation(
+        description=Description(
             "Publish something to see it arrive",
             tag="publishing",
             answer=Tested,

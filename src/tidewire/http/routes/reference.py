@@ -1,9 +1,8 @@
 """What describes the endpoints: a document for programs, and a page for eyes."""
 
-import asyncio
 from base64 import b64encode
-from collections.abc import Callable, Iterator
-from functools import cache, lru_cache
+from collections.abc import Iterator
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -17,6 +16,7 @@ from tidewire.core.event import encode_json
 from tidewire.http import problems
 from tidewire.http.assets import Asset
 from tidewire.http.endpoints import Endpoint, Json
+from tidewire.http.once import Once
 from tidewire.http.problems import Problem
 
 FOLDER: Final = Path(__file__).parent.parent
@@ -24,7 +24,7 @@ STYLES: Final = (FOLDER / "debugger" / "theme.css", FOLDER / "reference" / "page
 """The colours and sizes are those of the other page that we have."""
 
 MAX_PREFIXES: Final = 8
-"""Below how many paths one application may be mounted, and have a document for each."""
+"""Of how many paths, below which the application is mounted, the document is kept as it is sent."""
 
 
 class Reference(NamedTuple):
@@ -34,27 +34,24 @@ class Reference(NamedTuple):
     headers: dict[str, str]
 
 
-def reference_endpoints(document: Callable[[], Json]) -> Iterator[Endpoint]:
+def reference_endpoints(document: Once[Json]) -> Iterator[Endpoint]:
     """``/openapi.json`` and ``/docs``, for anyone. For an application of our own only: that of
     somebody else has a document of its own, with our endpoints in it."""
+    # Not before somebody asks: most servers are started to do something else.
+    page = Once(lambda: _page(document.get()))
 
     @lru_cache(MAX_PREFIXES)
-    def describe(prefix: str) -> Asset:
+    def encoded(prefix: str) -> Asset:
         servers = {"servers": [{"url": prefix}]} if prefix else {}
-        return Asset.of(encode_json({**document(), **servers}), "application/json")
-
-    page = cache(lambda: _page(document()))
-
-    # Both are made once, and not before somebody asks: most servers are started to do something
-    # else. To make them takes a while, and streams do not wait for it.
+        return Asset.of(encode_json({**document.get(), **servers}), "application/json")
 
     async def openapi(request: Request) -> Response:
-        prefix = request.scope.get("root_path", "").rstrip("/")
-        made = await asyncio.to_thread(describe, prefix)
+        await document.wait()
+        made = encoded(request.scope.get("root_path", "").rstrip("/"))
         return made.answer(request, {"cache-control": "no-cache"})
 
     async def reference(request: Request) -> Response:
-        made, headers = await asyncio.to_thread(page)
+        made, headers = await page.wait()
         return made.answer(request, headers)
 
     for path, handle in (("/openapi.json", openapi), ("/docs", reference)):

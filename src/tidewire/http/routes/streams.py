@@ -13,8 +13,8 @@ from tidewire.core.event import Priority
 from tidewire.core.log import GapReason
 from tidewire.core.position import Cursor, Edge
 from tidewire.http.answering import Deferred, note_answer
-from tidewire.http.answers import Answer
-from tidewire.http.endpoints import Endpoint, Operation, header
+from tidewire.http.answers import UNCACHED, Answer
+from tidewire.http.endpoints import Description, Endpoint, header
 from tidewire.http.extensions import DRAIN_EXTENSION
 from tidewire.http.params import PollQuery, StreamQuery, check_names, read_query
 from tidewire.http.service import Service
@@ -136,7 +136,7 @@ def stream_endpoints(service: Service) -> Iterator[Endpoint]:
         tell_of_shutdown(request)
         return Deferred(stream)
 
-    streamed = Operation(
+    streamed = Description(
         "Open a stream of events",
         tag="events",
         answers={
@@ -145,10 +145,10 @@ def stream_endpoints(service: Service) -> Iterator[Endpoint]:
                 "content": {"text/event-stream": {"itemSchema": STREAM_ITEM}},
             }
         },
-        query=StreamQuery,
-        headers=RESUMING,
+        in_query=StreamQuery,
+        in_headers=RESUMING,
     )
-    yield Endpoint("/api/sse", sse, operation=streamed)
+    yield Endpoint("/api/sse", sse, description=streamed)
     # The same, by the name that goes with polling.
     yield Endpoint("/api/realtime/sse", sse)
 
@@ -176,8 +176,7 @@ def stream_endpoints(service: Service) -> Iterator[Endpoint]:
                 note_answer(service.journal, request, error)
                 await refuse(error, send)
                 return
-            headers = {"cache-control": "no-store"}
-            found = Response(body, headers=headers, media_type="application/json")
+            found = Response(body, headers=UNCACHED, media_type="application/json")
             await found(scope, receive, send)
 
         # How long somebody waits for an event is no matter of the server's.
@@ -186,19 +185,19 @@ def stream_endpoints(service: Service) -> Iterator[Endpoint]:
     yield Endpoint(
         "/api/realtime/polling",
         polling,
-        operation=Operation(
-            "Ask for events", tag="events", answer=Polled, query=PollQuery, headers=RESUMING
+        description=Description(
+            "Ask for events", tag="events", answer=Polled, in_query=PollQuery, in_headers=RESUMING
         ),
     )
 
     async def cursor(request: Request) -> Response:
         await service.authenticate(request)
         head = await service.cursor()
-        headers = {"tidewire-cursor": head, "cache-control": "no-store"}
+        headers = {"tidewire-cursor": head, **UNCACHED}
         return CursorAnswer(cursor=head).response(headers)
 
     yield Endpoint(
         "/api/realtime/cursor",
         cursor,
-        operation=Operation("Where the log stands", tag="events", answer=CursorAnswer),
+        description=Description("Where the log stands", tag="events", answer=CursorAnswer),
     )

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tidewire.http.answers import Answer
+from tidewire.http.answers import UNCACHED, Answer
 from tidewire.http.bodies import RefreshBody, parse_model, read_body
-from tidewire.http.endpoints import Endpoint, Operation
+from tidewire.http.endpoints import Description, Endpoint
 from tidewire.http.service import Service
 
 
@@ -56,12 +56,12 @@ def token_endpoints(service: Service) -> Iterator[Endpoint]:
                 permissions=sorted(identity.permissions),
             ),
         )
-        return answer.response({"cache-control": "no-store"})
+        return answer.response(UNCACHED)
 
     yield Endpoint(
         "/api/auth/sse-token",
         sse_token,
-        operation=Operation(
+        description=Description(
             "Get a token for streams", tag="authentication", answer=TokenAnswer, problems=(501,)
         ),
     )
@@ -77,7 +77,7 @@ def token_endpoints(service: Service) -> Iterator[Endpoint]:
         "/api/auth/sse-token/refresh",
         refresh,
         methods=("POST",),
-        operation=Operation(
+        description=Description(
             "Extend an open stream by a new token",
             tag="authentication",
             answer=RefreshAnswer,
