@@ -617,6 +617,10 @@ async def test_an_unknown_path_and_method_are_problems(server: Live) -> None:
     answer = await server.http.post(STREAM, params=ADMIN)
     check_problem(answer, 405, "CLIENT_METHOD_NOT_ALLOWED")
     assert answer.headers["allow"] == "GET"
+    # One path, and two endpoints.
+    answer = await server.http.put("/api/sse/health", params=ADMIN)
+    check_problem(answer, 405, "CLIENT_METHOD_NOT_ALLOWED")
+    assert answer.headers["allow"] == "GET, POST"
 
 
 async def test_a_client_who_leaves_within_its_body_is_no_failure_of_the_server() -> None:

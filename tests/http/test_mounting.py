@@ -89,19 +89,32 @@ async def test_it_is_mounted_where_no_lifespan_runs_and_starts_when_it_is_used()
     await tidewire.stop()
 
 
-@pytest.mark.parametrize("detail", ["a teapot", {"code": "TEAPOT"}])
-async def test_what_a_session_raises_for_starlette_is_answered_as_by_fastapi(detail: Any) -> None:
+@pytest.mark.parametrize(
+    ("status", "detail"), [(418, "a teapot"), (401, {"code": "TEAPOT"}), (404, "No such tenant.")]
+)
+async def test_what_a_session_raises_for_starlette_is_answered_as_by_fastapi(
+    status: int, detail: Any
+) -> None:
     async def session(request: HTTPConnection) -> None:
-        raise HTTPException(418, detail, {"x-pot": "tea"})
+        raise HTTPException(status, detail, {"x-pot": "tea"})
 
     settings = Settings.load(sse_jwt_secret=SECRET, nextauth_secret=None, log_url=None)
     tidewire = Tidewire(settings, session=session)
     async with serving(tidewire.app) as url, client(url) as http:
         answer = await http.get("/api/sse")
-    assert (answer.status_code, answer.json()) == (418, {"detail": detail})
+    assert (answer.status_code, answer.json()) == (status, {"detail": detail})
     assert answer.headers["x-pot"] == "tea"
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert tidewire.measures.requests.recent().failed == 1
+
+
+async def test_a_route_that_somebody_adds_refuses_as_starlette_does() -> None:
+    tidewire = make_tidewire()
+    tidewire.app.add_route("/own", lambda request: Response(), methods=["POST"])
+    async with serving(tidewire.app) as url, client(url) as http:
+        assert (await http.post("/own")).status_code == 200
+        refused = await http.get("/own")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
 
 
 def test_paths_are_found_by_the_names_of_their_endpoints() -> None:

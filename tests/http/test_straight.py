@@ -62,6 +62,8 @@ async def test_it_is_answered_at_once_where_nothing_stands_before_it(
         refused = await http.post(path, params=ALICE)
         check_problem(refused, 405, "CLIENT_METHOD_NOT_ALLOWED")
         assert refused.headers["allow"] == "GET"
+        refused = await http.put("/api/sse/health", params=ALICE)
+        assert refused.headers["allow"] == "GET, POST"
     assert straight == [True, True]
 
 

@@ -2,7 +2,8 @@
 mounted."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from starlette.exceptions import HTTPException
@@ -69,28 +70,34 @@ class Answering:
         self._journal = journal
         self._measures = measures
 
-    def app(self, endpoint: Endpoint) -> "EndpointApp":
-        """An endpoint as an application."""
-        measures = self._measures if endpoint.is_counted else None
-        return EndpointApp(endpoint.handle, self._journal, measures)
+    def apps(self, endpoints: Sequence[Endpoint]) -> "Iterator[tuple[Endpoint, EndpointApp]]":
+        """Endpoints as applications. Each knows what else its path takes."""
+        taken = defaultdict[str, list[str]](list)
+        for endpoint in endpoints:
+            taken[endpoint.path] += endpoint.methods
+        for endpoint in endpoints:
+            yield (
+                endpoint,
+                EndpointApp(
+                    endpoint.handle,
+                    self._journal,
+                    self._measures if endpoint.is_counted else None,
+                    allow=", ".join(taken[endpoint.path]),
+                ),
+            )
 
-    async def not_found(self, request: Request, error: Exception) -> Response:
-        """What is answered where there is no endpoint."""
-        problem = NotFound(f"There is nothing at {request.url.path}.")
-        return _refuse(request, problem, self._journal, self._measures)
-
-    async def not_allowed(self, request: Request, error: Exception) -> Response:
-        """What is answered by an endpoint's application that Starlette does not call with this
-        method."""
-        endpoint = request.scope["endpoint"]
-        assert isinstance(endpoint, EndpointApp)
+    async def refused(self, request: Request, error: Exception) -> Response:
+        """What is answered to an exception of Starlette's: its own, for a path or a method that is
+        not known; or one that the code of an application raised within an endpoint."""
         assert isinstance(error, HTTPException)
-        return endpoint.not_allowed(request, error.headers or {})
-
-    async def raised(self, request: Request, error: Exception) -> Response:
-        """What is answered to an exception of Starlette's that somebody's own code has raised: as
-        FastAPI does it."""
-        assert isinstance(error, HTTPException)
+        endpoint = request.scope.get("endpoint")
+        if isinstance(endpoint, EndpointApp):
+            if error.status_code == MethodNotAllowed.status:
+                return endpoint.not_allowed(request)
+        elif error.status_code == NotFound.status:
+            problem = NotFound(f"There is nothing at {request.url.path}.")
+            return _refuse(request, problem, self._journal, self._measures)
+        # As by FastAPI.
         response = JSONResponse({"detail": error.detail}, error.status_code, error.headers)
         response.raw_headers += SECURITY_FIELDS
         self._measures.answered(response.status_code, None)
@@ -100,7 +107,11 @@ class Answering:
 class EndpointApp:
     """An endpoint as an application of ASGI, which answers problems for whatever is raised."""
 
-    def __init__(self, handle: Handler, journal: Journal, measures: Measures | None) -> None:
+    def __init__(
+        self, handle: Handler, journal: Journal, measures: Measures | None, *, allow: str
+    ) -> None:
+        """``allow``: all methods that its path takes, comma-separated."""
+        self._allow = allow
         self._handle = handle
         self._journal = journal
         self._measures = measures
@@ -109,11 +120,11 @@ class EndpointApp:
         response = await self.answer(Request(scope, receive, send), self._handle)
         await response(scope, receive, send)
 
-    def not_allowed(self, request: Request, headers: Mapping[str, str]) -> Response:
-        """What is answered to a method that it does not take. ``headers``: with ``Allow``."""
+    def not_allowed(self, request: Request) -> Response:
+        """What is answered to a method that it does not take."""
         problem = MethodNotAllowed(f"{request.url.path} does not take {request.method}.")
         response = _refuse(request, problem, self._journal, self._measures)
-        response.headers.update(headers)
+        response.headers["allow"] = self._allow
         return response
 
     async def answer(self, request: Request, handle: Handler) -> Response:

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
-from tidewire.http.answering import Answering
+from tidewire.http.answering import Answering, EndpointApp
 from tidewire.http.cors import Cors
 from tidewire.http.endpoints import Endpoint
 from tidewire.http.once import Once
@@ -55,13 +55,9 @@ class Tidewire(Service):
         reference = reference_endpoints(self._document)
         answering = self._answering
         return Starlette(
-            routes=[_route(endpoint, answering) for endpoint in (*self._endpoints, *reference)],
+            routes=[_route(*each) for each in answering.apps([*self._endpoints, *reference])],
             middleware=[Middleware(Cors, origins=self.gate.origins)],
-            exception_handlers={
-                404: answering.not_found,
-                405: answering.not_allowed,
-                HTTPException: answering.raised,
-            },
+            exception_handlers={HTTPException: answering.refused},
             lifespan=self.lifespan,
         )
 
@@ -109,8 +105,7 @@ class Tidewire(Service):
             await self.stop()
 
 
-def _route(endpoint: Endpoint, answering: Answering) -> Route:
-    app = answering.app(endpoint)
+def _route(endpoint: Endpoint, app: EndpointApp) -> Route:
     route = Route(endpoint.path, app, methods=endpoint.methods, name=endpoint.name)
     # Starlette adds HEAD to GET. There is no head of a stream without the stream.
     route.methods = {*endpoint.methods}

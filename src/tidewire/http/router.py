@@ -1,7 +1,7 @@
 """Endpoints as a router of FastAPI: for applications that include it, and for the document of
 OpenAPI. Nothing else here needs FastAPI, which takes as long to load as all the rest."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from inspect import Parameter, Signature
 from types import new_class
@@ -25,15 +25,15 @@ ANYWHERE: Final = (400, 401, 403, 429, 500, 503)
 """Statuses of problems that may come from any endpoint."""
 
 
-def make_router(endpoints: Iterable[Endpoint], answering: Answering) -> APIRouter:
+def make_router(endpoints: Sequence[Endpoint], answering: Answering) -> APIRouter:
     """All endpoints, for ``app.include_router``."""
     router = APIRouter()
-    for endpoint in endpoints:
-        _add(router, endpoint, answering)
+    for endpoint, app in answering.apps(endpoints):
+        _add(router, endpoint, app)
     return router
 
 
-def make_document(endpoints: Iterable[Endpoint], answering: Answering) -> Json:
+def make_document(endpoints: Sequence[Endpoint], answering: Answering) -> Json:
     """What all endpoints are, as OpenAPI 3.1 says it."""
     return get_openapi(
         title="Tidewire",
@@ -44,14 +44,14 @@ def make_document(endpoints: Iterable[Endpoint], answering: Answering) -> Json:
     )
 
 
-def _add(router: APIRouter, endpoint: Endpoint, answering: Answering) -> None:
+def _add(router: APIRouter, endpoint: Endpoint, app: EndpointApp) -> None:
     description = endpoint.description
     router.add_api_route(
         endpoint.path,
         _solved(endpoint),
         methods=[*endpoint.methods],
         include_in_schema=description is not None,
-        route_class_override=_route_class(answering.app(endpoint)),
+        route_class_override=_route_class(app),
         **({} if description is None else _described(description)),
     )
 
@@ -165,9 +165,8 @@ def _route_class(app: EndpointApp) -> type[APIRoute]:
             return answer
 
         async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-            methods = self.methods or set()
-            if scope["method"] not in methods:
-                response = app.not_allowed(Request(scope), {"Allow": ", ".join(methods)})
+            if scope["method"] not in (self.methods or ()):
+                response = app.not_allowed(Request(scope))
                 await response(scope, receive, send)
             elif stands_alone(self, scope):
                 await app(scope, receive, send)

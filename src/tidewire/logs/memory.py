@@ -168,13 +168,13 @@ class MemoryLog:
 
     async def follow(self, after: Position) -> AsyncGenerator[Page, None]:
         while not self._closed:
-            page = await self.read(Cursor(after))
-            if page.entries or page.gap is not None:
-                after = page.end
-                yield page
-            elif not self._closed:
+            if after == self._head:
                 self._grown.clear()
                 await self._grown.wait()
+                continue
+            page = await self.read(Cursor(after))
+            after = page.end
+            yield page
 
     async def stats(self) -> LogStats:
         """How full it is now."""
