@@ -23,7 +23,7 @@ Label = Annotated[str | None, Field(max_length=MAX_LABEL_LENGTH)]
 class Parameters(BaseModel):
     """What stands in a query or a path. What reads it is made for the first who asks."""
 
-    model_config = ConfigDict(populate_by_name=True, frozen=True, defer_build=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
 
 class _Reading(Parameters):
