@@ -39,6 +39,18 @@ async def test_clients_and_what_became_of_them(server: Live) -> None:
         await tidewire.client("nobody")
 
 
+async def test_nobody_keeps_what_administrators_see(server: Live) -> None:
+    event = await server.publish()
+    async with server.stream("ann") as stream:
+        client_id = (await stream.block()).data["clientId"]
+        for path in ("clients", f"clients/{client_id}", "events", "monitor"):
+            await get(server, f"/api/realtime/{path}")
+        await get(server, "/api/realtime/explain", event=event, user="ann")
+        await get(server, "/api/sse/health", details=True)
+    metrics = await server.http.get("/metrics", params=ADMIN)
+    assert metrics.headers["cache-control"] == "no-store"
+
+
 async def test_health_and_figures(server: Live) -> None:
     tidewire = server.tidewire
     await server.publish()

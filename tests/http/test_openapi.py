@@ -6,8 +6,15 @@ from typing import Any
 
 import pytest
 from fastapi import Depends, FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
 
+from tests.fakes import FakeClock, FakeJournal
 from tests.http.server import PROBLEM, Live, make_tidewire
+from tidewire.health.measures import Measures
+from tidewire.http.answering import Answering
+from tidewire.http.endpoints import Description, Endpoint
+from tidewire.http.router import make_document
 
 ROUTES = {
     ("get", "/api/sse"),
@@ -64,6 +71,23 @@ def test_every_route_is_described(document: dict[str, Any]) -> None:
     for _, _, operation in operations(document):
         assert operation["summary"]
         assert operation["tags"]
+
+
+def test_operations_are_named_after_their_endpoints(document: dict[str, Any]) -> None:
+    names = [operation["operationId"] for _, _, operation in operations(document)]
+    assert len(names) == len(set(names))
+    assert {"sse_api_sse_get", "act_api_sse_health_post", "livez_livez_get"} <= set(names)
+
+
+def test_what_the_docstring_of_an_endpoint_says_is_described() -> None:
+    async def handle(request: Request) -> Response:
+        """And more of it."""
+        return Response()
+
+    endpoint = Endpoint("/more", handle, description=Description("Something", tag="events"))
+    answering = Answering(FakeJournal(), Measures(FakeClock()))
+    operation = make_document([endpoint], answering)["paths"]["/more"]["get"]
+    assert (operation["summary"], operation["description"]) == ("Something", "And more of it.")
 
 
 def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
