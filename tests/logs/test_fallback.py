@@ -318,15 +318,17 @@ class Doubt:
 @pytest.fixture
 async def doubtful(node: Node, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Node]:
     """A node that hears what it appends, and is never answered."""
-    follower = asyncio.create_task(_follow(node.log))
+    # From before the first append: what is appended until a follower begins, it would not hear.
+    head = (await node.log.read(Edge.LATEST)).head
+    follower = asyncio.create_task(_follow(node.log, head))
     monkeypatch.setattr(node.log.log, "commit", Doubt(node).commit)
     yield node
     follower.cancel()
     await asyncio.gather(follower, return_exceptions=True)
 
 
-async def _follow(log: EventLog) -> None:
-    async with aclosing(log.follow((await log.read(Edge.LATEST)).head)) as pages:
+async def _follow(log: EventLog, after: Position) -> None:
+    async with aclosing(log.follow(after)) as pages:
         async for _ in pages:
             pass
 
